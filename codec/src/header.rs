@@ -1,0 +1,137 @@
+//! The 16-byte header that starts every frame (spec: wire 2).
+//!
+//! | offset | size | C name | meaning |
+//! |---|---|---|---|
+//! | 0 | 4 | `h_version` | major << 16 \| minor |
+//! | 4 | 4 | `u` | lockspace id (`MSG`, `RCOM`), sequence number (`OPTS`, `ACK`), 0 (`FIN`) |
+//! | 8 | 4 | `h_nodeid` | sender |
+//! | 12 | 2 | `h_length` | whole frame, this header included |
+//! | 14 | 1 | `h_cmd` | command |
+//! | 15 | 1 | `h_pad` | 0, not checked |
+
+use crate::encode::{EncodeError, Writer};
+use crate::error::{DecodeError, ErrorKind};
+use crate::ids::{LockspaceId, NodeId};
+use crate::parse::{le16, le32};
+use crate::seq::Seq;
+use crate::version::{Command, Version};
+
+/// Bytes of a header.
+pub const HEADER_LEN: usize = 16;
+
+pub(crate) const AT_VERSION: usize = 0;
+pub(crate) const AT_NODE: usize = 8;
+pub(crate) const AT_LENGTH: usize = 12;
+pub(crate) const AT_COMMAND: usize = 14;
+
+/// The second word of a header, typed by the command.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum HeaderUnion {
+    /// `h_lockspace` of `MSG` and `RCOM`.
+    Lockspace(LockspaceId),
+    /// `h_seq` of `OPTS` (its own number) and `ACK` (the next number expected).
+    Seq(Seq),
+    /// `FIN` uses neither: written as 0, ignored when read.
+    Unused,
+}
+
+/// A header, every field checked.
+///
+/// ```
+/// use dlmwire_codec::{Command, Header, HeaderUnion, NodeId, Seq, Version};
+///
+/// let bytes = [2, 0, 3, 0, 42, 0, 0, 0, 2, 0, 0, 0, 16, 0, 4, 0];
+/// let header = Header::decode(&bytes).unwrap();
+/// assert_eq!(header.command, Command::Ack);
+/// assert_eq!(header.union, HeaderUnion::Seq(Seq::new(42)));
+///
+/// let mut back = [0; 16];
+/// header.encode_into(&mut back).unwrap();
+/// assert_eq!(back, bytes);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Header {
+    /// `h_version`.
+    pub version: Version,
+    /// The union of lockspace id and sequence number.
+    pub union: HeaderUnion,
+    /// `h_nodeid`, the sender.
+    pub node: NodeId,
+    /// `h_length`, bytes of the whole frame.
+    pub length: u16,
+    /// `h_cmd`.
+    pub command: Command,
+}
+
+impl Header {
+    /// Reads a header on its own; what follows it is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LengthBelowHeader`], [`UnknownMajor`](ErrorKind::UnknownMajor),
+    /// [`UnknownMinor`](ErrorKind::UnknownMinor), [`UnknownCommand`](ErrorKind::UnknownCommand) or
+    /// [`NodeZero`](ErrorKind::NodeZero).
+    #[inline]
+    pub const fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, DecodeError> {
+        let length = le16!(bytes, 12);
+        if length < 16 {
+            return Err(DecodeError::new(
+                ErrorKind::LengthBelowHeader { length },
+                AT_LENGTH,
+            ));
+        }
+        let version = match Version::from_wire(le32!(bytes, 0)) {
+            Ok(version) => version,
+            Err(kind) => return Err(DecodeError::new(kind, AT_VERSION)),
+        };
+        let Some(command) = Command::from_wire(bytes[14]) else {
+            return Err(DecodeError::new(
+                ErrorKind::UnknownCommand { command: bytes[14] },
+                AT_COMMAND,
+            ));
+        };
+        let Some(node) = NodeId::new(le32!(bytes, 8)) else {
+            return Err(DecodeError::new(ErrorKind::NodeZero, AT_NODE));
+        };
+        let word = le32!(bytes, 4);
+        let union = match command {
+            Command::Msg | Command::Rcom => HeaderUnion::Lockspace(LockspaceId::new(word)),
+            Command::Opts | Command::Ack => HeaderUnion::Seq(Seq::new(word)),
+            Command::Fin => HeaderUnion::Unused,
+        };
+        Ok(Self {
+            version,
+            union,
+            node,
+            length,
+            command,
+        })
+    }
+
+    /// Writes the header to the first 16 bytes of `out`.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::NoRoom`] when `out` is shorter.
+    pub fn encode_into(&self, out: &mut [u8]) -> Result<(), EncodeError> {
+        let mut writer = Writer::new(out, HEADER_LEN)?;
+        self.write(&mut writer);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Writer<'_>) {
+        let word = match self.union {
+            HeaderUnion::Lockspace(id) => id.get(),
+            HeaderUnion::Seq(seq) => seq.get(),
+            HeaderUnion::Unused => 0,
+        };
+        let mut head = [0; HEADER_LEN];
+        head[0..4].copy_from_slice(&self.version.wire().to_le_bytes());
+        head[4..8].copy_from_slice(&word.to_le_bytes());
+        head[8..12].copy_from_slice(&self.node.get().to_le_bytes());
+        head[12..14].copy_from_slice(&self.length.to_le_bytes());
+        head[14] = self.command.wire();
+        out.put(&head);
+    }
+}

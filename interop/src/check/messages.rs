@@ -1,0 +1,258 @@
+//! What messages say: requests and replies, recovery, names and hashes. Links and numbers are no concern here.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use dlmwire_codec::{Frame, Inner, LockspaceId, Msg, MsgType, NodeId, Rcom, RcomType, Tail};
+
+use crate::capture::Stamp;
+use crate::check::recovery::{ConfigDiffers, Progress, Recoveries, Recovery};
+use crate::check::rules;
+use crate::check::sentences::{Sentence, of_damage, seconds};
+use crate::exchange::{self, ExchangeKey, Exchanges, Step};
+
+/// A request without a reply for longer than this is one that somebody waits for in vain; a recovery that
+/// takes longer is stuck.
+const PATIENCE_NS: u64 = 5_000_000_000;
+
+/// Requests that may be open at once; beyond, the oldest are forgotten.
+const OPEN_REQUESTS_MAX: NonZeroUsize = NonZeroUsize::new(262_144).expect("not 0");
+
+/// Lockspaces kept books on.
+const LOCKSPACES_MAX: usize = 4096;
+
+/// Who it is about, where it shows, what it is.
+type Told = (Vec<NodeId>, Stamp, Sentence);
+
+/// The books on one lockspace.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lockspace {
+    pub(crate) messages: u64,
+    pub(crate) recoveries_finished: u64,
+    pub(crate) recoveries_unfinished: u64,
+    pub(crate) recovery_ns_max: u64,
+    last_recovery: Option<Stamp>,
+}
+
+/// Follows what messages say to each other.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    exchanges: Exchanges<Stamp>,
+    recoveries: Recoveries,
+    lockspaces: BTreeMap<LockspaceId, Lockspace>,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self {
+            exchanges: Exchanges::new(OPEN_REQUESTS_MAX),
+            recoveries: Recoveries::default(),
+            lockspaces: BTreeMap::new(),
+        }
+    }
+}
+
+impl Messages {
+    /// Takes a frame that its receiver took; with sender and receiver as far as they are known.
+    pub(crate) fn take(&mut self, at: Stamp, frame: &Frame<'_>, nodes: [Option<NodeId>; 2]) -> Vec<Sentence> {
+        let mut told = Vec::new();
+        if let Err(error) = frame.fields() {
+            let number = match frame {
+                Frame::Opts(opts) => Some((opts.seq.get(), true)),
+                Frame::Msg(_) | Frame::Rcom(_) | Frame::Ack(_) => None,
+            };
+            told.push(of_damage(error, number));
+            return told;
+        }
+        let Some(message) = exchange::message(frame) else {
+            return told;
+        };
+        match &message {
+            Inner::Msg(msg) => {
+                self.lockspace(msg.lockspace()).messages += 1;
+                told.extend(look_at_msg(msg));
+            }
+            Inner::Rcom(rcom) => {
+                self.lockspace(rcom.lockspace()).messages += 1;
+                told.extend(self.rcom(at, rcom, nodes[1]));
+            }
+            Inner::Fin => {}
+        }
+        if let [_, Some(to)] = nodes
+            && let Step::Unasked { key } = self.exchanges.observe(to, &message, at)
+        {
+            told.push(unasked(&key));
+        }
+        told
+    }
+
+    /// A conversation is over: nothing that was asked in it will be answered.
+    pub(crate) fn conversation_over(&mut self, nodes: [Option<NodeId>; 2], at: Stamp) -> Option<Sentence> {
+        let [Some(one), Some(other)] = nodes else {
+            return None;
+        };
+        let mut in_vain = 0_u64;
+        let void = self.exchanges.forget(|key, asked| {
+            let is_void = !key.ask.is_recovery() && key.is_between(one, other);
+            in_vain += u64::from(is_void && at.time.nanos_since(asked.time) > PATIENCE_NS);
+            is_void
+        });
+        let rule = if in_vain > 0 {
+            &rules::MSG_UNANSWERED
+        } else {
+            &rules::MSG_PENDING
+        };
+        let waited = seconds(PATIENCE_NS);
+        let text = format!(
+            "{void} requests were open when the conversation ended, {in_vain} of them for more than {waited}"
+        );
+        (void > 0).then(|| Sentence::new(rule, text))
+    }
+
+    /// The capture ends: what was asked and never answered, and recoveries that did not finish.
+    pub(crate) fn end(&mut self, last: Stamp) -> Vec<Told> {
+        let mut told = self.unanswered(last);
+        for recovery in self.recoveries.end() {
+            self.lockspace(recovery.lockspace).recoveries_unfinished += 1;
+            let stuck = last.time.nanos_since(recovery.first.time) > PATIENCE_NS;
+            let rule = if stuck {
+                &rules::RCOM_STUCK
+            } else {
+                &rules::RCOM_UNFINISHED
+            };
+            told.push((
+                vec![recovery.node],
+                recovery.last,
+                Sentence::new(rule, unfinished(&recovery)),
+            ));
+        }
+        told
+    }
+
+    /// The books, by lockspace.
+    pub(crate) const fn lockspaces(&self) -> &BTreeMap<LockspaceId, Lockspace> {
+        &self.lockspaces
+    }
+
+    fn lockspace(&mut self, id: LockspaceId) -> &mut Lockspace {
+        // A peer can name any number; beyond the bound all share the last entry.
+        let id = if self.lockspaces.len() < LOCKSPACES_MAX || self.lockspaces.contains_key(&id) {
+            id
+        } else {
+            LockspaceId::new(u32::MAX)
+        };
+        self.lockspaces.entry(id).or_default()
+    }
+
+    fn rcom(&mut self, at: Stamp, rcom: &Rcom<'_>, to: Option<NodeId>) -> Option<Sentence> {
+        if let RcomType::Other(number) = rcom.rcom_type() {
+            return Some(Sentence::new(&rules::MSG_UNKNOWN, format!("rc_type {number}")));
+        }
+        match self.recoveries.rcom(at, rcom, to) {
+            Progress::Nothing => None,
+            Progress::Began { instead_of } => {
+                let lockspace = self.lockspace(rcom.lockspace());
+                lockspace.last_recovery = Some(at);
+                let recovery = instead_of?;
+                lockspace.recoveries_unfinished += 1;
+                Some(Sentence::new(&rules::RCOM_UNFINISHED, unfinished(&recovery)))
+            }
+            Progress::Finished(recovery) => {
+                let lockspace = self.lockspace(recovery.lockspace);
+                lockspace.recoveries_finished += 1;
+                lockspace.recovery_ns_max = lockspace.recovery_ns_max.max(recovery.duration_ns());
+                None
+            }
+            Progress::NotReady { lockspace } => {
+                let text = format!("lockspace {lockspace} is not there (yet)");
+                Some(Sentence::new(&rules::RCOM_NOT_READY, text))
+            }
+            Progress::ConfigDiffers(differs) => Some(config_differs(&differs)),
+        }
+    }
+
+    /// Open requests by pair: those that are old and that no recovery explains, and the others.
+    fn unanswered(&self, last: Stamp) -> Vec<Told> {
+        let mut groups: BTreeMap<(NodeId, NodeId, bool), (u64, ExchangeKey, Stamp)> = BTreeMap::new();
+        for (key, asked) in self.exchanges.open().filter(|(key, _)| !key.ask.is_recovery()) {
+            let recovered = self
+                .lockspaces
+                .get(&key.lockspace)
+                .and_then(|book| book.last_recovery);
+            let explained = recovered.is_some_and(|recovery| recovery.time >= asked.time);
+            let waited = last.time.nanos_since(asked.time) > PATIENCE_NS;
+            let group = (key.asker, key.answerer, waited && !explained);
+            groups.entry(group).or_insert((0, *key, *asked)).0 += 1;
+        }
+        let told = |((asker, answerer, in_vain), (count, oldest, asked)): (_, (u64, ExchangeKey, Stamp))| {
+            let rule = if in_vain {
+                &rules::MSG_UNANSWERED
+            } else {
+                &rules::MSG_PENDING
+            };
+            let text = format!(
+                "{count} requests without a reply, the oldest {} of lock {:#x} for {}",
+                oldest.ask.name(),
+                oldest.id,
+                seconds(last.time.nanos_since(asked.time)),
+            );
+            (vec![asker, answerer], asked, Sentence::new(rule, text))
+        };
+        groups.into_iter().map(told).collect()
+    }
+}
+
+fn look_at_msg(msg: &Msg<'_>) -> Option<Sentence> {
+    if let MsgType::Other(number) = msg.msg_type() {
+        return Some(Sentence::new(&rules::MSG_UNKNOWN, format!("m_type {number}")));
+    }
+    let Ok(Tail::Name(name)) = msg.tail() else {
+        return None;
+    };
+    let (said, is) = (msg.hash(), name.hash());
+    (said != is).then(|| {
+        let text = format!(
+            "{} of \"{name}\" says hash {said:#010x}, it is {is:#010x}",
+            msg.msg_type()
+        );
+        Sentence::new(&rules::MSG_HASH, text)
+    })
+}
+
+fn unasked(key: &ExchangeKey) -> Sentence {
+    let text = format!(
+        "reply to a {} of lock or id {:#x} that was not seen",
+        key.ask.name(),
+        key.id
+    );
+    Sentence::new(&rules::MSG_UNASKED, text)
+}
+
+fn unfinished(recovery: &Recovery) -> String {
+    let waits: Vec<String> = recovery
+        .waits_for()
+        .map(|(node, status)| format!("node {node} ({status})"))
+        .collect();
+    let waits = if waits.is_empty() {
+        "an answer".to_owned()
+    } else {
+        waits.join(", ")
+    };
+    format!(
+        "recovery of {} at node {} reached {} in {} and {} polls, waited for {waits}",
+        recovery.lockspace,
+        recovery.node,
+        recovery.phase.name(),
+        seconds(recovery.duration_ns()),
+        recovery.polls,
+    )
+}
+
+fn config_differs(differs: &ConfigDiffers) -> Sentence {
+    let [one, other] = differs.nodes;
+    let text = format!(
+        "lockspace {}: node {one} has lvblen {} and flags {:#x}, node {other} has {} and {:#x}",
+        differs.lockspace, differs.lvblen[0], differs.lsflags[0], differs.lvblen[1], differs.lsflags[1],
+    );
+    Sentence::new(&rules::RCOM_CONFIG, text)
+}

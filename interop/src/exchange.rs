@@ -1,0 +1,524 @@
+//! Requests and their replies, matched (spec: wire 3.1, 4).
+//!
+//! | asks | answered by | same exchange if |
+//! |---|---|---|
+//! | `REQUEST` | `REQUEST_REPLY` | the request's `m_lkid` is the reply's `m_remid` |
+//! | `CONVERT`, unless to a lower mode | `CONVERT_REPLY` | same |
+//! | `UNLOCK` | `UNLOCK_REPLY` | same |
+//! | `CANCEL` | `CANCEL_REPLY` | same |
+//! | `LOOKUP` | `LOOKUP_REPLY` | `m_lkid` is the same in both |
+//! | `LOOKUP` to a directory node that is also master | `REQUEST_REPLY` | as for `REQUEST` |
+//! | `RCOM` `STATUS`, `NAMES`, `LOOKUP` | its `_REPLY` | `rc_id` is the same in both |
+//! | `RCOM` `LOCK` | `LOCK_REPLY` | `rc_id` and `rl_lkid` are the same in both |
+//!
+//! Always between the same two nodes in one lockspace. `BAST`, `GRANT`, `REMOVE` and `PURGE` have no reply.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+
+use dlmwire_codec::{Frame, Inner, LockspaceId, Mode, Msg, MsgType, NodeId, Payload, Rcom, RcomType};
+
+/// The messages that want a reply.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Ask {
+    /// `REQUEST`.
+    Request,
+    /// `CONVERT`.
+    Convert,
+    /// `UNLOCK`.
+    Unlock,
+    /// `CANCEL`.
+    Cancel,
+    /// `LOOKUP`.
+    Lookup,
+    /// `RCOM` `STATUS`.
+    RcomStatus,
+    /// `RCOM` `NAMES`.
+    RcomNames,
+    /// `RCOM` `LOOKUP`.
+    RcomLookup,
+    /// `RCOM` `LOCK`.
+    RcomLock,
+}
+
+impl Ask {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Request,
+        Self::Convert,
+        Self::Unlock,
+        Self::Cancel,
+        Self::Lookup,
+        Self::RcomStatus,
+        Self::RcomNames,
+        Self::RcomLookup,
+        Self::RcomLock,
+    ];
+
+    /// The kernel's name of the message.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "REQUEST",
+            Self::Convert => "CONVERT",
+            Self::Unlock => "UNLOCK",
+            Self::Cancel => "CANCEL",
+            Self::Lookup => "LOOKUP",
+            Self::RcomStatus => "RCOM STATUS",
+            Self::RcomNames => "RCOM NAMES",
+            Self::RcomLookup => "RCOM LOOKUP",
+            Self::RcomLock => "RCOM LOCK",
+        }
+    }
+
+    /// Whether the question is part of recovery.
+    pub const fn is_recovery(self) -> bool {
+        match self {
+            Self::RcomStatus | Self::RcomNames | Self::RcomLookup | Self::RcomLock => true,
+            Self::Request | Self::Convert | Self::Unlock | Self::Cancel | Self::Lookup => false,
+        }
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What makes a request and a reply one exchange.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ExchangeKey {
+    /// Who asks.
+    pub asker: NodeId,
+    /// Who is asked.
+    pub answerer: NodeId,
+    /// The lockspace.
+    pub lockspace: LockspaceId,
+    /// What is asked.
+    pub ask: Ask,
+    /// `m_lkid` of the request, or `rc_id`.
+    pub id: u64,
+    /// `rl_lkid` of an `RCOM` `LOCK`, whose `rc_id` only names the resource; else 0.
+    pub lock: u32,
+}
+
+impl ExchangeKey {
+    /// Whether these two nodes are the ones who talk.
+    pub fn is_between(&self, one: NodeId, other: NodeId) -> bool {
+        (self.asker, self.answerer) == (one, other) || (self.asker, self.answerer) == (other, one)
+    }
+
+    /// Whether a node takes part.
+    pub fn involves(&self, node: NodeId) -> bool {
+        self.asker == node || self.answerer == node
+    }
+}
+
+/// What a message is in the exchanges between nodes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Step<T> {
+    /// It neither asks nor answers.
+    Apart,
+    /// It asks.
+    Asked {
+        /// The exchange that it opens.
+        key: ExchangeKey,
+        /// The same had been asked before and was still open; the new request takes its place.
+        again: Option<T>,
+        /// The oldest open exchange, given up because there were too many.
+        crowded_out: Option<(ExchangeKey, T)>,
+    },
+    /// It answers what was asked.
+    Answered {
+        /// The exchange that it closes.
+        key: ExchangeKey,
+        /// What the caller had left with the request.
+        asked: T,
+    },
+    /// It answers what nobody is known to have asked.
+    Unasked {
+        /// The exchange that it would have closed.
+        key: ExchangeKey,
+    },
+}
+
+/// The open exchanges of all nodes, bounded in number. With each goes a `T` of the caller's: when, where.
+///
+/// Show it every message that its receiver *took*, in the order of the capture: neither duplicates nor what
+/// came behind a gap, which only the caller can tell. And tell it when a change of members made requests
+/// void ([`forget`](Self::forget)): nodes answer none of those.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use dlmwire_interop::exchange::Exchanges;
+///
+/// let mut exchanges: Exchanges<u64> = Exchanges::new(NonZeroUsize::new(65536).unwrap());
+/// assert_eq!(exchanges.open().count(), 0);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Exchanges<T> {
+    open: BTreeMap<ExchangeKey, (u64, T)>,
+    /// Keys by the order in which they were asked: the other half of `open`.
+    order: BTreeMap<u64, ExchangeKey>,
+    asked: u64,
+    open_max: NonZeroUsize,
+}
+
+impl<T: Copy> Exchanges<T> {
+    /// No exchanges, and room for `open_max`.
+    pub fn new(open_max: NonZeroUsize) -> Self {
+        Self {
+            open: BTreeMap::new(),
+            order: BTreeMap::new(),
+            asked: 0,
+            open_max,
+        }
+    }
+
+    /// Takes a message to `to` into account; its sender is in its header.
+    pub fn observe(&mut self, to: NodeId, message: &Inner<'_>, stamp: T) -> Step<T> {
+        let turn = match message {
+            Inner::Msg(msg) => msg_turn(to, msg),
+            Inner::Rcom(rcom) => rcom_turn(to, rcom),
+            Inner::Fin => None,
+        };
+        match turn {
+            None => Step::Apart,
+            Some(Turn::Asks(key)) => self.ask(key, stamp),
+            Some(Turn::Answers(key)) => self.answer(key),
+        }
+    }
+
+    /// Closes every open exchange for which `is_void` says so, and returns how many those were.
+    pub fn forget(&mut self, mut is_void: impl FnMut(&ExchangeKey, &T) -> bool) -> usize {
+        let before = self.open.len();
+        self.open.retain(|key, (_, stamp)| !is_void(key, stamp));
+        let open = &self.open;
+        self.order.retain(|_, key| open.contains_key(key));
+        before - self.open.len()
+    }
+
+    /// The open exchanges, oldest first.
+    pub fn open(&self) -> impl Iterator<Item = (&ExchangeKey, &T)> {
+        self.order
+            .values()
+            .filter_map(|key| self.open.get(key).map(|(_, stamp)| (key, stamp)))
+    }
+
+    fn ask(&mut self, key: ExchangeKey, stamp: T) -> Step<T> {
+        let again = self.close(&key);
+        let crowded_out = if self.open.len() < self.open_max.get() {
+            None
+        } else {
+            let oldest = self.order.first_key_value().map(|(_, key)| *key);
+            oldest.and_then(|key| Some((key, self.close(&key)?)))
+        };
+        self.open.insert(key, (self.asked, stamp));
+        self.order.insert(self.asked, key);
+        self.asked += 1;
+        debug_assert_eq!(self.open.len(), self.order.len());
+        Step::Asked {
+            key,
+            again,
+            crowded_out,
+        }
+    }
+
+    fn answer(&mut self, key: ExchangeKey) -> Step<T> {
+        let mut candidates = [Some(key), None];
+        if key.ask == Ask::Request {
+            // The directory node is master itself and answers the lookup as a request.
+            candidates[1] = Some(ExchangeKey {
+                ask: Ask::Lookup,
+                ..key
+            });
+        }
+        for key in candidates.into_iter().flatten() {
+            if let Some(asked) = self.close(&key) {
+                return Step::Answered { key, asked };
+            }
+        }
+        Step::Unasked { key }
+    }
+
+    fn close(&mut self, key: &ExchangeKey) -> Option<T> {
+        let (number, stamp) = self.open.remove(key)?;
+        self.order.remove(&number);
+        Some(stamp)
+    }
+}
+
+/// The message of a frame, bare or wrapped; `None` for an `ACK` and for what cannot be read.
+pub fn message<'a>(frame: &Frame<'a>) -> Option<Inner<'a>> {
+    match frame {
+        Frame::Msg(msg) => Some(Inner::Msg(*msg)),
+        Frame::Rcom(rcom) => Some(Inner::Rcom(*rcom)),
+        Frame::Opts(opts) => opts.inner.ok(),
+        Frame::Ack(_) => None,
+    }
+}
+
+/// Whether a `CONVERT` goes to a lower mode: its sender completes it alone and gets no reply.
+pub fn is_down_conversion(convert: &Msg<'_>) -> bool {
+    let (granted, requested) = (convert.grmode(), convert.rqmode());
+    requested.wire() < granted.wire() && (granted, requested) != (Mode::Pr, Mode::Cw)
+}
+
+enum Turn {
+    Asks(ExchangeKey),
+    Answers(ExchangeKey),
+}
+
+fn msg_turn(to: NodeId, msg: &Msg<'_>) -> Option<Turn> {
+    let asks = |ask| Turn::Asks(msg_key(msg.node(), to, msg, ask, msg.lkid()));
+    let answers = |ask| Turn::Answers(msg_key(to, msg.node(), msg, ask, msg.remid()));
+    match msg.msg_type() {
+        MsgType::Request => Some(asks(Ask::Request)),
+        MsgType::Convert if is_down_conversion(msg) => None,
+        MsgType::Convert => Some(asks(Ask::Convert)),
+        MsgType::Unlock => Some(asks(Ask::Unlock)),
+        MsgType::Cancel => Some(asks(Ask::Cancel)),
+        MsgType::Lookup => Some(asks(Ask::Lookup)),
+        MsgType::RequestReply => Some(answers(Ask::Request)),
+        MsgType::ConvertReply => Some(answers(Ask::Convert)),
+        MsgType::UnlockReply => Some(answers(Ask::Unlock)),
+        MsgType::CancelReply => Some(answers(Ask::Cancel)),
+        MsgType::LookupReply => {
+            let key = msg_key(to, msg.node(), msg, Ask::Lookup, msg.lkid());
+            Some(Turn::Answers(key))
+        }
+        MsgType::Grant | MsgType::Bast | MsgType::Remove | MsgType::Purge | MsgType::Other(_) => None,
+    }
+}
+
+fn msg_key(asker: NodeId, answerer: NodeId, msg: &Msg<'_>, ask: Ask, lkid: u32) -> ExchangeKey {
+    ExchangeKey {
+        asker,
+        answerer,
+        lockspace: msg.lockspace(),
+        ask,
+        id: lkid.into(),
+        lock: 0,
+    }
+}
+
+/// `rc_id` of a `LOOKUP` that no kernel answers (spec: wire 4).
+const DUMP_LOOKUP: u64 = 0xffff_ffff;
+
+fn rcom_turn(to: NodeId, rcom: &Rcom<'_>) -> Option<Turn> {
+    let lock = match rcom.payload() {
+        Ok(Payload::Lock(lock) | Payload::LockReply(lock)) => lock.lkid,
+        _ => 0,
+    };
+    let key = |asker, answerer, ask| ExchangeKey {
+        asker,
+        answerer,
+        lockspace: rcom.lockspace(),
+        ask,
+        id: rcom.id(),
+        lock,
+    };
+    let asks = |ask| Some(Turn::Asks(key(rcom.node(), to, ask)));
+    let answers = |ask| Some(Turn::Answers(key(to, rcom.node(), ask)));
+    match rcom.rcom_type() {
+        RcomType::Status => asks(Ask::RcomStatus),
+        RcomType::Names => asks(Ask::RcomNames),
+        RcomType::Lookup if rcom.id() == DUMP_LOOKUP => None,
+        RcomType::Lookup => asks(Ask::RcomLookup),
+        RcomType::Lock => asks(Ask::RcomLock),
+        RcomType::StatusReply => answers(Ask::RcomStatus),
+        RcomType::NamesReply => answers(Ask::RcomNames),
+        RcomType::LookupReply => answers(Ask::RcomLookup),
+        RcomType::LockReply => answers(Ask::RcomLock),
+        RcomType::Other(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dlmwire_codec::{
+        Content, FrameFields, Limits, MsgFields, RcomConfig, RcomFields, Slots, Split, StatusFlags, Version,
+        split,
+    };
+
+    use super::*;
+
+    const LOCKSPACE: LockspaceId = LockspaceId::new(7);
+
+    fn node(id: u32) -> NodeId {
+        NodeId::new(id).unwrap()
+    }
+
+    fn exchanges() -> Exchanges<u32> {
+        Exchanges::new(NonZeroUsize::new(3).unwrap())
+    }
+
+    fn msg(msg_type: MsgType, lkid: u32, remid: u32) -> MsgFields<'static> {
+        MsgFields {
+            lkid,
+            remid,
+            ..MsgFields::new(LOCKSPACE, msg_type)
+        }
+    }
+
+    impl Exchanges<u32> {
+        fn sees(&mut self, [from, to]: [u32; 2], content: Content<'_>, stamp: u32) -> Step<u32> {
+            let fields = FrameFields {
+                version: Version::V3_1,
+                node: node(from),
+                content,
+            };
+            let mut bytes = [0; 512];
+            fields.encode_into(&mut bytes).unwrap();
+            let Split::Frame { frame, .. } = split(&bytes, Limits::KERNEL) else {
+                panic!("a whole frame");
+            };
+            let message = message(&frame.decode().unwrap()).unwrap();
+            self.observe(node(to), &message, stamp)
+        }
+    }
+
+    fn answered(step: Step<u32>) -> Option<(Ask, u32)> {
+        match step {
+            Step::Answered { key, asked } => Some((key.ask, asked)),
+            Step::Apart | Step::Asked { .. } | Step::Unasked { .. } => None,
+        }
+    }
+
+    #[test]
+    fn replies_close_what_was_asked_once() {
+        for (request, reply, ask) in [
+            (MsgType::Request, MsgType::RequestReply, Ask::Request),
+            (MsgType::Convert, MsgType::ConvertReply, Ask::Convert),
+            (MsgType::Unlock, MsgType::UnlockReply, Ask::Unlock),
+            (MsgType::Cancel, MsgType::CancelReply, Ask::Cancel),
+        ] {
+            let mut exchanges = exchanges();
+            exchanges.sees([1, 2], Content::Msg(msg(request, 5, 9)), 100);
+            let reply = Content::Msg(msg(reply, 9, 5));
+            assert_eq!(answered(exchanges.sees([2, 1], reply, 101)), Some((ask, 100)));
+            let twice = exchanges.sees([2, 1], reply, 102);
+            assert!(matches!(twice, Step::Unasked { .. }), "{twice:?}");
+        }
+    }
+
+    #[test]
+    fn lookup_is_answered_by_its_own_reply_or_as_a_request() {
+        for reply in [msg(MsgType::LookupReply, 5, 0), msg(MsgType::RequestReply, 77, 5)] {
+            let mut exchanges = exchanges();
+            exchanges.sees([1, 2], Content::Msg(msg(MsgType::Lookup, 5, 0)), 100);
+            let step = exchanges.sees([2, 1], Content::Msg(reply), 101);
+            assert_eq!(answered(step), Some((Ask::Lookup, 100)), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn replies_from_others_close_nothing() {
+        let mut exchanges = exchanges();
+        exchanges.sees([1, 2], Content::Msg(msg(MsgType::Request, 5, 0)), 100);
+        let reply = Content::Msg(msg(MsgType::RequestReply, 9, 5));
+        for pair in [[3, 1], [2, 3], [1, 2]] {
+            let step = exchanges.sees(pair, reply, 101);
+            assert!(matches!(step, Step::Unasked { .. }), "{step:?}");
+        }
+        assert_eq!(exchanges.open().count(), 1);
+    }
+
+    #[test]
+    fn down_conversions_ask_nothing() {
+        for (granted, requested, asks) in [
+            (Mode::Ex, Mode::Nl, false),
+            (Mode::Pr, Mode::Cr, false),
+            (Mode::Pr, Mode::Cw, true),
+            (Mode::Cw, Mode::Pr, true),
+            (Mode::Nl, Mode::Ex, true),
+            (Mode::Pr, Mode::Pr, true),
+        ] {
+            let convert = MsgFields {
+                grmode: granted,
+                rqmode: requested,
+                ..msg(MsgType::Convert, 5, 9)
+            };
+            let step = exchanges().sees([1, 2], Content::Msg(convert), 0);
+            assert_eq!(
+                matches!(step, Step::Asked { .. }),
+                asks,
+                "{granted} to {requested}"
+            );
+        }
+    }
+
+    #[test]
+    fn recovery_replies_match_by_id() {
+        let rcom = |payload, id| {
+            Content::Rcom(RcomFields {
+                lockspace: LOCKSPACE,
+                result: 0,
+                id,
+                seq: 1,
+                seq_reply: 0,
+                payload,
+            })
+        };
+        let status = Payload::Status {
+            flags: StatusFlags::new(0),
+        };
+        let reply = Payload::StatusReply {
+            config: RcomConfig::default(),
+            slots: Slots::NONE,
+        };
+        let mut exchanges = exchanges();
+        exchanges.sees([1, 2], rcom(status, 41), 100);
+        exchanges.sees([1, 2], rcom(status, 42), 101);
+        let step = exchanges.sees([2, 1], rcom(reply, 42), 102);
+        assert_eq!(answered(step), Some((Ask::RcomStatus, 101)));
+        assert_eq!(exchanges.open().count(), 1);
+    }
+
+    #[test]
+    fn too_many_open_exchanges_crowd_out_the_oldest() {
+        let mut exchanges = exchanges();
+        for lkid in 1..=3 {
+            exchanges.sees([1, 2], Content::Msg(msg(MsgType::Request, lkid, 0)), lkid);
+        }
+        let step = exchanges.sees([1, 2], Content::Msg(msg(MsgType::Request, 2, 0)), 20);
+        assert!(
+            matches!(
+                step,
+                Step::Asked {
+                    again: Some(2),
+                    crowded_out: None,
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+        let step = exchanges.sees([1, 2], Content::Msg(msg(MsgType::Request, 4, 0)), 4);
+        assert!(
+            matches!(
+                step,
+                Step::Asked {
+                    crowded_out: Some((_, 1)),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+        let open: Vec<u32> = exchanges.open().map(|(_, stamp)| *stamp).collect();
+        assert_eq!(open, [3, 20, 4]);
+    }
+
+    #[test]
+    fn void_exchanges_are_forgotten() {
+        let mut exchanges = exchanges();
+        exchanges.sees([1, 2], Content::Msg(msg(MsgType::Request, 1, 0)), 1);
+        exchanges.sees([3, 1], Content::Msg(msg(MsgType::Request, 2, 0)), 2);
+        assert_eq!(exchanges.forget(|key, _| key.is_between(node(2), node(1))), 1);
+        assert_eq!(exchanges.forget(|key, _| key.involves(node(2))), 0);
+        assert_eq!(
+            exchanges.open().map(|(key, _)| key.asker).collect::<Vec<_>>(),
+            [node(3)]
+        );
+    }
+}

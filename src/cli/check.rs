@@ -1,0 +1,215 @@
+//! `dlmwire check`: a verdict on captures.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use dlmwire_codec::{LockspaceId, NodeId};
+use dlmwire_interop::check::{Checker, Finding, KernelLog, Known, Party, Report, Severity};
+use serde_json::json;
+
+use super::check_text;
+use super::cluster::ClusterArgs;
+use super::error::Error;
+use super::output::Output;
+use super::reading::{self, Stop};
+use super::{FAILED, FOUND};
+
+const EXAMPLES: &str = "\
+Examples:
+  dlmwire check cluster.pcapng                     a summary, what was found, a verdict
+  dlmwire check --fail-on warn *.pcap.zst          be strict: a known weakness is a failure too
+  tcpdump -w - port 21064 | dlmwire check -        what is being captured, until tcpdump ends
+  dlmwire check --kernel-log 2=dmesg.txt c.pcap    tell what node 2 took from what it was only sent
+  dlmwire check --format jsonl c.pcap | jq 'select(.severity == \"error\")'
+
+Exit codes:
+  0  the capture conforms: nothing was found at or above --fail-on
+  1  something was
+  2  a capture could not be read, or not to its end; standard error says where and why";
+
+/// Judges captures of DLM traffic: a summary, what was found, a verdict
+///
+/// Every finding has a stable id (DLM-AREA-NNN), the packets where it shows and one sentence. A note is what
+/// healthy kernels do, a warn is a weakness or a known defect, an error is a broken protocol or lost messages.
+/// What each rule means is in docs/rules.md.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Captures: pcap or pcapng, plain, .gz or .zst; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// What comes out
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// The mildest severity that makes a capture fail
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = FailOn::Error)]
+    fail_on: FailOn,
+
+    /// Show every finding, not only the first few of each rule
+    #[arg(long)]
+    all: bool,
+
+    /// A node's kernel log (dmesg, journalctl -k): `ID=FILE`, or `FILE` if it has headings that name the node. May
+    /// be given several times
+    #[arg(long, value_name = "[ID=]FILE")]
+    kernel_log: Vec<LogArg>,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// One JSON object per finding, then one with the summary
+    Jsonl,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FailOn {
+    Note,
+    Warn,
+    Error,
+}
+
+impl From<FailOn> for Severity {
+    fn from(fail_on: FailOn) -> Self {
+        match fail_on {
+            FailOn::Note => Self::Note,
+            FailOn::Warn => Self::Warn,
+            FailOn::Error => Self::Error,
+        }
+    }
+}
+
+/// A kernel log and whose it is.
+#[derive(Clone)]
+struct LogArg {
+    node: Option<NodeId>,
+    path: PathBuf,
+}
+
+impl FromStr for LogArg {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let told = text
+            .split_once('=')
+            .and_then(|(id, path)| Some((NodeId::new(id.parse().ok()?)?, path)));
+        Ok(match told {
+            Some((node, path)) => Self {
+                node: Some(node),
+                path: path.into(),
+            },
+            None => Self {
+                node: None,
+                path: text.into(),
+            },
+        })
+    }
+}
+
+/// Judges every file; the worst decides how it ends.
+pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
+    let known = known(args)?;
+    let fail_on = Severity::from(args.fail_on);
+    let mut code = 0;
+    for (number, path) in args.files.iter().enumerate() {
+        let (report, unread) = match judge(path, args, &known) {
+            Ok(judged) => judged,
+            Err(Error::OutputClosed) => return Err(Error::OutputClosed),
+            Err(error) => {
+                out.finish()?;
+                eprintln!("dlmwire: {error}");
+                code = code.max(FAILED);
+                continue;
+            }
+        };
+        match args.format {
+            Format::Text => {
+                if number > 0 {
+                    writeln!(out)?;
+                }
+                check_text::write(out, path, &report, fail_on, args.all)?;
+            }
+            Format::Jsonl => write_jsonl(out, path, &report, fail_on)?,
+        }
+        if !report.conforms(fail_on) {
+            code = code.max(FOUND);
+        }
+        if let Some(unread) = unread {
+            out.finish()?;
+            eprintln!("dlmwire: {}: {unread}", path.display());
+            code = code.max(FAILED);
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// The report on one file, and what kept it from being read to its end.
+fn judge(path: &Path, args: &Args, known: &Known) -> Result<(Report, Option<String>), Error> {
+    let mut checker = Checker::new(known);
+    let summary = reading::read(path, &args.cluster.options(), &Stop::default(), &mut checker)?;
+    let unread = reading::damage(&summary);
+    Ok((checker.finish(&summary), unread))
+}
+
+fn known(args: &Args) -> Result<Known, Error> {
+    let mut kernel_logs = Vec::new();
+    for log in &args.kernel_log {
+        let file = File::open(&log.path).map_err(|error| Error::read(&log.path, error))?;
+        let read =
+            KernelLog::read(BufReader::new(file), log.node).map_err(|error| Error::read(&log.path, error))?;
+        kernel_logs.push(read);
+    }
+    let lockspaces: BTreeMap<LockspaceId, String> = args.cluster.lockspace_names().into();
+    Ok(Known {
+        nodes: args.cluster.addresses().collect(),
+        lockspaces,
+        kernel_logs,
+    })
+}
+
+fn write_jsonl(out: &mut Output, path: &Path, report: &Report, fail_on: Severity) -> Result<(), Error> {
+    let file = path.display().to_string();
+    for finding in &report.findings {
+        let mut line = to_json(finding)?;
+        line["kind"] = json!("finding");
+        line["file"] = json!(file);
+        writeln!(out, "{line}")?;
+    }
+    let mut line = serde_json::to_value(&report.summary).map_err(std::io::Error::other)?;
+    line["kind"] = json!("summary");
+    line["file"] = json!(file);
+    line["verdict"] = json!(verdict(report, fail_on));
+    line["findings_left_out"] = json!(report.findings.left_out());
+    writeln!(out, "{line}")?;
+    Ok(())
+}
+
+fn to_json(finding: &Finding) -> Result<serde_json::Value, Error> {
+    Ok(serde_json::to_value(finding).map_err(std::io::Error::other)?)
+}
+
+/// The verdict in one word.
+pub(super) fn verdict(report: &Report, fail_on: Severity) -> &'static str {
+    if report.conforms(fail_on) {
+        "conforms"
+    } else {
+        "fails"
+    }
+}
+
+/// The nodes of a finding, sender first.
+pub(super) fn parties(nodes: &[Party]) -> String {
+    let names: Vec<String> = nodes.iter().map(Party::to_string).collect();
+    names.join(" -> ")
+}

@@ -1,0 +1,103 @@
+//! The command line: one verb a file.
+//!
+//! Every verb ends with one of three exit codes: 0 all is well, 1 the input is damaged or something was
+//! found, 2 the job could not be done, with one line on standard error that says why.
+
+mod check;
+mod check_text;
+mod cluster;
+mod completions;
+mod decode;
+mod dump;
+mod error;
+mod hex;
+mod json;
+mod man;
+mod message;
+mod nodes;
+mod output;
+mod reading;
+mod sequence;
+mod stats;
+mod time;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use self::error::Error;
+use self::output::Output;
+
+/// Exit code 1: the input is damaged or something was found.
+const FOUND: u8 = 1;
+/// Exit code 2: the job could not be done. clap ends with the same for a command line it cannot take.
+const FAILED: u8 = 2;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all is well
+  1  the input is damaged or something was found
+  2  the job could not be done; standard error says why";
+
+/// Reads the messages of the Linux kernel's distributed lock manager (fs/dlm): from captures, from bytes.
+#[derive(Parser)]
+#[command(name = "dlmwire", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+
+    /// Colours: auto means on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
+    color: ColorWhen,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Check(check::Args),
+    Dump(dump::Args),
+    Decode(decode::Args),
+    Stats(stats::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Runs the command and says how it ended.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Output::to_stdout(cli.color);
+    let outcome = run_verb(&cli.verb, &mut out).and_then(|code| {
+        out.finish()?;
+        Ok(code)
+    });
+    match outcome {
+        Ok(code) => code,
+        Err(Error::OutputClosed) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dlmwire: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run_verb(verb: &Verb, out: &mut Output) -> Result<ExitCode, Error> {
+    match verb {
+        Verb::Check(args) => check::run(args, out),
+        Verb::Dump(args) => dump::run(args, out),
+        Verb::Decode(args) => decode::run(args, out),
+        Verb::Stats(args) => stats::run(args, out),
+        Verb::Completions(args) => completions::run(args, out),
+        Verb::Man(args) => man::run(args, out),
+    }
+}
+
+/// The whole command line, for completions and manual pages.
+fn command() -> clap::Command {
+    Cli::command()
+}

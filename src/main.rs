@@ -1,0 +1,7 @@
+//! The `dlmwire` command.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -63,3 +63,142 @@ pub const fn damage(kind: &ErrorKind) -> Option<DamageRow> {
     };
     Some(DamageRow { ours, kernels })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::{Command, Version};
+
+    const NOT_CONSUMED: DamageRow = DamageRow {
+        ours: Effect::NotConsumed,
+        kernels: Effect::NotConsumed,
+    };
+    const DELIVERED_BY_KERNELS: DamageRow = DamageRow {
+        ours: Effect::Consumed,
+        kernels: Effect::Delivered,
+    };
+    const CONSUMED: DamageRow = DamageRow {
+        ours: Effect::Consumed,
+        kernels: Effect::Consumed,
+    };
+
+    #[test]
+    fn every_kind_has_the_row_that_was_seen_or_none() {
+        let command = Command::Msg;
+        let rows = [
+            (
+                ErrorKind::OptionsBeyondFrame {
+                    option_bytes: 1,
+                    present: 0,
+                },
+                Some(NOT_CONSUMED),
+            ),
+            (ErrorKind::NextCommand { command: 0 }, Some(NOT_CONSUMED)),
+            (ErrorKind::InnerHeaderMissing { present: 15 }, Some(NOT_CONSUMED)),
+            (
+                ErrorKind::InnerTooShort { command, length: 87 },
+                Some(NOT_CONSUMED),
+            ),
+            (
+                ErrorKind::InnerCommandDiffers {
+                    inner: 2,
+                    announced: command,
+                },
+                Some(DELIVERED_BY_KERNELS),
+            ),
+            (
+                ErrorKind::InnerBeyondFrame {
+                    length: 94,
+                    present: 93,
+                },
+                Some(DELIVERED_BY_KERNELS),
+            ),
+            (
+                ErrorKind::InnerShorterThanFrame {
+                    length: 92,
+                    present: 93,
+                },
+                Some(DELIVERED_BY_KERNELS),
+            ),
+            (
+                ErrorKind::InnerVersionDiffers {
+                    inner: 0,
+                    outer: Version::V3_2,
+                },
+                Some(DELIVERED_BY_KERNELS),
+            ),
+            (ErrorKind::InnerNodeDiffers { inner: 2, outer: 1 }, Some(CONSUMED)),
+            (ErrorKind::NameLength { length: 65 }, Some(CONSUMED)),
+            (
+                ErrorKind::PayloadTooShort {
+                    rcom_type: 4,
+                    length: 0,
+                    needed: 108,
+                },
+                Some(CONSUMED),
+            ),
+            (
+                ErrorKind::NamesOverrun {
+                    needed: 2,
+                    present: 0,
+                },
+                Some(CONSUMED),
+            ),
+            (
+                ErrorKind::SlotsBeyondPayload { slots: 1, present: 0 },
+                Some(DELIVERED_BY_KERNELS),
+            ),
+            (
+                ErrorKind::OptionHeaderTruncated { present: 7 },
+                Some(DELIVERED_BY_KERNELS),
+            ),
+            (
+                ErrorKind::OptionLength {
+                    length: 0,
+                    present: 0,
+                },
+                Some(DELIVERED_BY_KERNELS),
+            ),
+            (ErrorKind::LengthBelowHeader { length: 15 }, None),
+            (
+                ErrorKind::LengthAboveLimit {
+                    length: 4097,
+                    limit: 4096,
+                },
+                None,
+            ),
+            (ErrorKind::UnknownMajor { major: 4 }, None),
+            (ErrorKind::UnknownMinor { minor: 3 }, None),
+            (ErrorKind::UnknownCommand { command: 6 }, None),
+            (ErrorKind::NodeZero, None),
+            (ErrorKind::BodyTooShort { command, length: 87 }, None),
+            (ErrorKind::AckTooLong { length: 17 }, None),
+            (ErrorKind::BareFin, None),
+            (
+                ErrorKind::NotIn3_1 {
+                    command: Command::Ack,
+                },
+                None,
+            ),
+        ];
+        for (kind, row) in rows {
+            assert_eq!(damage(&kind), row, "{kind}");
+        }
+    }
+
+    #[test]
+    fn we_never_deliver_what_is_damaged() {
+        for kind in [
+            ErrorKind::InnerBeyondFrame {
+                length: 94,
+                present: 93,
+            },
+            ErrorKind::OptionLength {
+                length: 0,
+                present: 0,
+            },
+        ] {
+            assert!(matches!(damage(&kind), Some(row) if row.ours != Effect::Delivered));
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! One frame, whichever it is: views that borrow, and the fields that they stand for.
 
 use crate::ack::Ack;
-use crate::encode::{EncodeError, Writer, frame_length};
+use crate::encode::{EncodeError, Writer};
 use crate::error::{DecodeError, ErrorKind};
-use crate::header::{AT_COMMAND, AT_LENGTH, AT_NODE, AT_VERSION, Header, HeaderUnion};
+use crate::header::{AT_COMMAND, AT_LENGTH, AT_NODE, AT_VERSION, HEADER_LEN, Header, HeaderUnion};
 use crate::ids::NodeId;
 use crate::msg::{Msg, MsgFields};
 use crate::opts::{Opts, OptsFields};
@@ -171,7 +171,7 @@ impl FrameFields<'_> {
             Content::Msg(msg) => msg.encoded_len(),
             Content::Rcom(rcom) => rcom.encoded_len(),
             Content::Opts(opts) => opts.encoded_len(),
-            Content::Ack(_) => usize::from(Command::Ack.length_min()),
+            Content::Ack(_) => HEADER_LEN,
         }
     }
 
@@ -185,26 +185,31 @@ impl FrameFields<'_> {
     /// [`EncodeError`]; nothing has been written then.
     #[inline]
     pub fn encode_into(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
-        let length = self.encoded_len();
-        let header_length = frame_length(length)?;
-        let mut out = Writer::new(out, length)?;
-        let header = |command, union| Header {
-            version: self.version,
-            union,
-            node: self.node,
-            length: header_length,
-            command,
-        };
+        let (version, node) = (self.version, self.node);
         match &self.content {
-            Content::Msg(msg) => msg.write(self.version, self.node, header_length, &mut out),
-            Content::Rcom(rcom) => rcom.write(self.version, self.node, header_length, &mut out),
-            Content::Opts(opts) => {
-                header(Command::Opts, HeaderUnion::Seq(opts.seq)).write(&mut out);
-                opts.write(self.version, self.node, &mut out)?;
+            Content::Opts(opts) => opts.encode_into(version, node, out),
+            Content::Msg(msg) => {
+                let (length, mut out) = Writer::frame(out, msg.encoded_len())?;
+                msg.write(version, node, length, &mut out);
+                out.finish(length)
             }
-            Content::Ack(seq) => header(Command::Ack, HeaderUnion::Seq(*seq)).write(&mut out),
+            Content::Rcom(rcom) => {
+                let (length, mut out) = Writer::frame(out, rcom.encoded_len())?;
+                rcom.write(version, node, length, &mut out);
+                out.finish(length)
+            }
+            Content::Ack(seq) => {
+                let (length, mut out) = Writer::frame(out, HEADER_LEN)?;
+                Header {
+                    version,
+                    union: HeaderUnion::Seq(*seq),
+                    node,
+                    length,
+                    command: Command::Ack,
+                }
+                .write(&mut out);
+                out.finish(length)
+            }
         }
-        out.finish();
-        Ok(length)
     }
 }

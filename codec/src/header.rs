@@ -119,19 +119,109 @@ impl Header {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, out: &mut Writer<'_>) {
         let word = match self.union {
             HeaderUnion::Lockspace(id) => id.get(),
             HeaderUnion::Seq(seq) => seq.get(),
             HeaderUnion::Unused => 0,
         };
-        let mut head = [0; HEADER_LEN];
+        let head: &mut [u8; HEADER_LEN] = out.fixed();
         head[0..4].copy_from_slice(&self.version.wire().to_le_bytes());
         head[4..8].copy_from_slice(&word.to_le_bytes());
         head[8..12].copy_from_slice(&self.node.get().to_le_bytes());
         head[12..14].copy_from_slice(&self.length.to_le_bytes());
-        head[14] = self.command.wire();
-        out.put(&head);
+        head[14..16].copy_from_slice(&[self.command.wire(), 0]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{hex, node};
+
+    /// `ACK` from 2 for everything before 42 (spec: wire 10).
+    const ACK: &str = "02 00 03 00 2a 00 00 00 02 00 00 00 10 00 04 00";
+
+    fn header(digits: &str) -> Result<Header, DecodeError> {
+        Header::decode(hex(digits).as_array().expect("16 bytes"))
+    }
+
+    #[test]
+    fn ack_header_field_by_field() {
+        let ack = Header {
+            version: Version::V3_2,
+            union: HeaderUnion::Seq(Seq::new(42)),
+            node: node(2),
+            length: 16,
+            command: Command::Ack,
+        };
+        assert_eq!(header(ACK), Ok(ack));
+        let mut out = [0xaa; HEADER_LEN];
+        assert_eq!(ack.encode_into(&mut out), Ok(()));
+        assert_eq!(out, *hex(ACK));
+    }
+
+    /// Proves B13, D3.
+    #[test]
+    fn second_word_is_lockspace_or_number_by_command() {
+        let lockspace = HeaderUnion::Lockspace(LockspaceId::new(0x8cff_a40a));
+        let seq = HeaderUnion::Seq(Seq::new(0x8cff_a40a));
+        let unions = [lockspace, lockspace, seq, seq, HeaderUnion::Unused];
+        for (command, union) in Command::ALL.into_iter().zip(unions) {
+            let mut bytes = hex("02 00 03 00 0a a4 ff 8c 01 00 00 00 58 00 00 00");
+            bytes[AT_COMMAND] = command.wire();
+            let read = Header::decode(bytes.as_array().expect("16 bytes"));
+            assert_eq!(read.map(|header| header.union), Ok(union), "{command}");
+
+            let mut out = [0xaa; HEADER_LEN];
+            assert_eq!(read.map(|header| header.encode_into(&mut out)), Ok(Ok(())));
+            if union == HeaderUnion::Unused {
+                bytes[4..8].fill(0);
+            }
+            assert_eq!(out, *bytes, "{command}");
+        }
+    }
+
+    #[test]
+    fn header_that_makes_no_sense_names_the_field() {
+        let rows = [
+            (
+                "02 00 03 00 2a 00 00 00 02 00 00 00 0f 00 04 00",
+                ErrorKind::LengthBelowHeader { length: 15 },
+                12,
+            ),
+            (
+                "02 00 04 00 2a 00 00 00 02 00 00 00 10 00 04 00",
+                ErrorKind::UnknownMajor { major: 4 },
+                0,
+            ),
+            (
+                "03 00 03 00 2a 00 00 00 02 00 00 00 10 00 04 00",
+                ErrorKind::UnknownMinor { minor: 3 },
+                0,
+            ),
+            (
+                "02 00 03 00 2a 00 00 00 02 00 00 00 10 00 06 00",
+                ErrorKind::UnknownCommand { command: 6 },
+                14,
+            ),
+            (
+                "02 00 03 00 2a 00 00 00 00 00 00 00 10 00 04 00",
+                ErrorKind::NodeZero,
+                8,
+            ),
+        ];
+        for (digits, kind, offset) in rows {
+            assert_eq!(header(digits), Err(DecodeError { kind, offset }));
+        }
+    }
+
+    #[test]
+    fn header_without_room_is_not_written() {
+        let mut out = [0xaa; 15];
+        let error = EncodeError::NoRoom { needed: 16, room: 15 };
+        assert_eq!(header(ACK).map(|ack| ack.encode_into(&mut out)), Ok(Err(error)));
+        assert_eq!(out, [0xaa; 15]);
     }
 }

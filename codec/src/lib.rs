@@ -68,6 +68,8 @@ mod rcom_lock;
 mod rcom_status;
 mod seq;
 mod split;
+#[cfg(test)]
+mod testkit;
 mod version;
 mod words;
 

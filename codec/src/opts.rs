@@ -10,10 +10,10 @@
 //! | 24 | `o_optlen` | `o_opts` | options, see [`Options`] |
 //! | 24 + `o_optlen` | .. | | the inner message with its own header |
 
-use crate::encode::{EncodeError, Writer, frame_length};
+use crate::encode::{EncodeError, Writer};
 use crate::error::{DecodeError, ErrorKind};
 use crate::frame::too_short;
-use crate::header::{AT_COMMAND, AT_LENGTH, AT_NODE, AT_VERSION, Header, HeaderUnion};
+use crate::header::{AT_COMMAND, AT_LENGTH, AT_NODE, AT_VERSION, HEADER_LEN, Header, HeaderUnion};
 use crate::ids::NodeId;
 use crate::msg::{Msg, MsgFields};
 use crate::options::Options;
@@ -235,6 +235,7 @@ pub enum InnerFields<'a> {
 }
 
 impl InnerFields<'_> {
+    #[inline]
     const fn command(&self) -> Command {
         match self {
             Self::Msg(_) => Command::Msg,
@@ -243,11 +244,12 @@ impl InnerFields<'_> {
         }
     }
 
+    #[inline]
     fn encoded_len(&self) -> usize {
         match self {
             Self::Msg(msg) => msg.encoded_len(),
             Self::Rcom(rcom) => rcom.encoded_len(),
-            Self::Fin => usize::from(Command::Fin.length_min()),
+            Self::Fin => HEADER_LEN,
         }
     }
 }
@@ -260,35 +262,230 @@ impl OptsFields<'_> {
             .saturating_add(self.inner.encoded_len())
     }
 
-    /// Writes all that follows the outer header, whose length field has been checked to fit.
     #[inline]
-    pub(crate) fn write(
+    pub(crate) fn encode_into(
         &self,
         version: Version,
         node: NodeId,
-        out: &mut Writer<'_>,
-    ) -> Result<(), EncodeError> {
-        let option_bytes = frame_length(self.options.encoded_len())?;
-        let length = frame_length(self.inner.encoded_len())?;
-        let mut head = [0; 8];
-        head[0] = self.inner.command().wire();
-        head[2..4].copy_from_slice(&option_bytes.to_le_bytes());
-        out.put(&head);
-        self.options.write(out);
+        out: &mut [u8],
+    ) -> Result<usize, EncodeError> {
+        let (length, mut out) = Writer::frame(out, self.encoded_len())?;
+        // Both are parts of the length, which fits.
+        let option_bytes = u16::try_from(self.options.encoded_len()).unwrap_or(u16::MAX);
+        let inner_length = u16::try_from(self.inner.encoded_len()).unwrap_or(u16::MAX);
+        Header {
+            version,
+            union: HeaderUnion::Seq(self.seq),
+            node,
+            length,
+            command: Command::Opts,
+        }
+        .write(&mut out);
+        let [low, high] = option_bytes.to_le_bytes();
+        *out.fixed() = [self.inner.command().wire(), 0, low, high, 0, 0, 0, 0];
+        self.options.write(&mut out);
         match &self.inner {
-            InnerFields::Msg(msg) => msg.write(version, node, length, out),
-            InnerFields::Rcom(rcom) => rcom.write(version, node, length, out),
+            InnerFields::Msg(msg) => msg.write(version, node, inner_length, &mut out),
+            InnerFields::Rcom(rcom) => rcom.write(version, node, inner_length, &mut out),
             InnerFields::Fin => {
                 Header {
                     version,
                     union: HeaderUnion::Unused,
                     node,
-                    length,
+                    length: inner_length,
                     command: Command::Fin,
                 }
-                .write(out);
+                .write(&mut out);
             }
         }
-        Ok(())
+        out.finish(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::frame::{Content, Frame, FrameFields};
+    use crate::ids::LockspaceId;
+    use crate::msg::{MsgType, Tail};
+    use crate::name::ResourceName;
+    use crate::testkit::{fields, frame, hex, node};
+    use crate::words::{Asts, Mode, MsgFlags};
+
+    /// `OPTS` around `REQUEST` (spec: wire 10).
+    const REQUEST: &str = "
+        02 00 03 00 29 00 00 00 01 00 00 00 75 00 03 00
+        01 00 00 00 00 00 00 00 02 00 03 00 52 7a 1f 6b
+        01 00 00 00 5d 00 01 00 01 00 00 00 02 00 00 00
+        d2 04 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+        00 00 00 00 00 00 00 00 00 00 00 00 01 00 00 00
+        00 00 00 00 96 cf 63 89 00 00 00 00 ff ff ff ff
+        05 00 00 00 00 00 00 00 03 00 00 00 00 00 00 00
+        74 65 73 74 31";
+
+    /// `OPTS` around `FIN` (spec: wire 10).
+    const FIN: &str = "
+        02 00 03 00 2a 00 00 00 01 00 00 00 28 00 03 00
+        05 00 00 00 00 00 00 00 02 00 03 00 00 00 00 00
+        01 00 00 00 10 00 05 00";
+
+    fn opts(bytes: &[u8]) -> Opts<'_> {
+        match frame(bytes) {
+            Ok(Frame::Opts(opts)) => opts,
+            other => panic!("not OPTS: {other:?}"),
+        }
+    }
+
+    /// Proves D1, D3.
+    #[test]
+    fn wrapped_request_field_by_field() {
+        let request = MsgFields {
+            nodeid: 2,
+            pid: 1234,
+            lkid: 1,
+            flags: MsgFlags::USER,
+            hash: 0x8963_cf96,
+            grmode: Mode::Iv,
+            rqmode: Mode::Ex,
+            asts: Asts::CAST.with(Asts::BAST),
+            tail: Tail::Name(ResourceName::new(b"test1").expect("5 bytes")),
+            ..MsgFields::new(LockspaceId::new(0x6b1f_7a52), MsgType::Request)
+        };
+        let frame = FrameFields {
+            version: Version::V3_2,
+            node: node(1),
+            content: Content::Opts(OptsFields {
+                seq: Seq::new(41),
+                options: Options::NONE,
+                inner: InnerFields::Msg(request),
+            }),
+        };
+        assert_eq!(fields(&hex(REQUEST)), frame);
+    }
+
+    /// Proves D1.
+    #[test]
+    fn wrapped_fin_field_by_field() {
+        let bytes = hex(FIN);
+        let expected = Opts {
+            version: Version::V3_2,
+            node: node(1),
+            seq: Seq::new(42),
+            options: Options::NONE,
+            inner: Ok(Inner::Fin),
+        };
+        assert_eq!(opts(&bytes), expected);
+        assert!(matches!(fields(&bytes).content, Content::Opts(opts) if opts.inner == InnerFields::Fin));
+    }
+
+    /// Other bytes from an offset on.
+    type Change<'a> = (usize, &'a [u8]);
+
+    fn changed(digits: &str, changes: &[Change<'_>]) -> Vec<u8> {
+        let mut bytes = hex(digits);
+        for (at, to) in changes {
+            bytes[*at..][..to.len()].copy_from_slice(to);
+        }
+        bytes
+    }
+
+    #[test]
+    fn damaged_inside_still_hands_out_its_number() {
+        let rows: [(&[Change<'_>], ErrorKind, usize); 10] = [
+            (
+                &[(18, &[94, 0])],
+                ErrorKind::OptionsBeyondFrame {
+                    option_bytes: 94,
+                    present: 93,
+                },
+                18,
+            ),
+            (&[(16, &[0])], ErrorKind::NextCommand { command: 0 }, 16),
+            (
+                &[(16, &[3]), (38, &[3])],
+                ErrorKind::NextCommand { command: 3 },
+                16,
+            ),
+            (
+                &[(18, &[78, 0])],
+                ErrorKind::InnerHeaderMissing { present: 15 },
+                102,
+            ),
+            (
+                &[(38, &[2])],
+                ErrorKind::InnerCommandDiffers {
+                    inner: 2,
+                    announced: Command::Msg,
+                },
+                38,
+            ),
+            (
+                &[(36, &[87, 0])],
+                ErrorKind::InnerTooShort {
+                    command: Command::Msg,
+                    length: 87,
+                },
+                36,
+            ),
+            (
+                &[(36, &[94, 0])],
+                ErrorKind::InnerBeyondFrame {
+                    length: 94,
+                    present: 93,
+                },
+                36,
+            ),
+            (
+                &[(36, &[92, 0])],
+                ErrorKind::InnerShorterThanFrame {
+                    length: 92,
+                    present: 93,
+                },
+                36,
+            ),
+            (
+                &[(24, &[1])],
+                ErrorKind::InnerVersionDiffers {
+                    inner: 0x0003_0001,
+                    outer: Version::V3_2,
+                },
+                24,
+            ),
+            (
+                &[(32, &[2])],
+                ErrorKind::InnerNodeDiffers { inner: 2, outer: 1 },
+                32,
+            ),
+        ];
+        for (changes, kind, offset) in rows {
+            let bytes = changed(REQUEST, changes);
+            let opts = opts(&bytes);
+            assert_eq!(opts.seq, Seq::new(41));
+            assert_eq!(opts.inner, Err(DecodeError { kind, offset }));
+            assert_eq!(opts.fields(), Err(DecodeError { kind, offset }));
+        }
+    }
+
+    #[test]
+    fn padding_is_not_read() {
+        let padded = changed(REQUEST, &[(15, &[1]), (17, &[1]), (20, &[1; 4]), (39, &[1])]);
+        assert_eq!(
+            frame(&padded).and_then(|frame| frame.fields()),
+            Ok(fields(&hex(REQUEST)))
+        );
+    }
+
+    #[test]
+    fn frame_shorter_than_its_header_has_no_number() {
+        let mut bytes = hex(FIN);
+        bytes.truncate(23);
+        bytes[12] = 23;
+        let kind = ErrorKind::BodyTooShort {
+            command: Command::Opts,
+            length: 23,
+        };
+        assert_eq!(frame(&bytes), Err(DecodeError { kind, offset: 12 }));
     }
 }

@@ -34,8 +34,7 @@ pub(crate) fn fixed<const N: usize>(input: &[u8]) -> Option<(&[u8; N], &[u8])> {
 /// The first `count` bytes and the rest, or `None`.
 #[inline(always)]
 pub(crate) fn run(input: &[u8], count: usize) -> Option<(&[u8], &[u8])> {
-    let (rest, head): (&[u8], &[u8]) = take::<_, _, Short>(count).parse_complete(input).ok()?;
-    Some((head, rest))
+    input.split_at_checked(count)
 }
 
 /// The little-endian `u16` at a constant offset of an array; out of bounds does not compile.

@@ -121,3 +121,151 @@ impl<'a> RcomLock<'a> {
         out.put(self.lvb);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::frame::Content;
+    use crate::opts::InnerFields;
+    use crate::rcom::Payload;
+    use crate::testkit::{fields, frame, hex};
+
+    /// `tcp-3.2-linux6.1-3node-heldlocks`, frame 11010: `LOCK` with a lock value block, in `OPTS`.
+    const LOCK: &str = "
+        02 00 03 00 c5 03 00 00 02 00 00 00 d4 00 03 00
+        02 00 00 00 00 00 00 00 02 00 03 00 0a a4 ff 8c
+        02 00 00 00 bc 00 02 00 04 00 00 00 00 00 00 00
+        f8 fa db 1b 8f dd 23 ff 05 00 00 00 00 00 00 00
+        00 00 00 00 00 00 00 00 ba 00 00 00 4d 00 00 00
+        00 00 00 00 00 00 00 00 00 00 00 00 08 00 00 00
+        01 00 00 00 03 00 00 00 00 00 00 00 ff 00 02 03
+        00 00 18 00 00 00 00 00 4b 00 00 00 00 00 00 00
+        00 00 00 00 db a6 40 5a 00 00 00 00 00 00 00 00
+        00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        00 00 00 00";
+
+    /// `tcp-3.2-linux6.1-3node-heldlocks`, frame 11012: the reply to it.
+    const LOCK_REPLY: &str = "
+        02 00 03 00 d0 03 00 00 01 00 00 00 b4 00 03 00
+        02 00 00 00 00 00 00 00 02 00 03 00 0a a4 ff 8c
+        01 00 00 00 9c 00 02 00 08 00 00 00 00 00 00 00
+        f8 fa db 1b 8f dd 23 ff 07 00 00 00 00 00 00 00
+        05 00 00 00 00 00 00 00 ba 00 00 00 4d 00 00 00
+        3e 00 00 00 00 00 00 00 00 00 00 00 08 00 00 00
+        01 00 00 00 03 00 00 00 00 00 00 00 ff 00 02 03
+        00 00 18 00 00 00 00 00 4b 00 00 00 00 00 00 00
+        00 00 00 00 db a6 40 5a 00 00 00 00 00 00 00 00
+        00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+        00 00 00 00";
+
+    /// Where `rl_namelen` stands in the frames above.
+    const NAME_LEN: usize = 24 + AT_NAME_LEN;
+
+    const NAME: &[u8] = b"\0\0\0\0\x4b\0\0\0\0\0\0\0\0\0\0\0\xdb\xa6\x40\x5a\0\0\0\0";
+
+    fn payload(bytes: &[u8]) -> Payload<'_> {
+        match fields(bytes).content {
+            Content::Opts(opts) => match opts.inner {
+                InnerFields::Rcom(rcom) => rcom.payload,
+                other => panic!("not RCOM: {other:?}"),
+            },
+            other => panic!("not OPTS: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn lock_and_its_reply_field_by_field() {
+        let lock = RcomLock {
+            ownpid: 0xba,
+            lkid: 0x4d,
+            remid: 0,
+            parent_lkid: 0,
+            parent_remid: 0,
+            exflags: ExFlags::VALBLK,
+            flags: MsgFlags::USER,
+            lvbseq: 3,
+            result: 0,
+            rqmode: -1,
+            grmode: 0,
+            status: 2,
+            asts: 3,
+            wait_type: 0,
+            name: ResourceName::new(NAME).expect("24 bytes"),
+            lvb: &[0; 32],
+        };
+        assert_eq!(payload(&hex(LOCK)), Payload::Lock(lock));
+        let reply = RcomLock {
+            remid: 0x3e,
+            lvb: &[],
+            ..lock
+        };
+        assert_eq!(payload(&hex(LOCK_REPLY)), Payload::LockReply(reply));
+    }
+
+    #[test]
+    fn every_field_has_its_own_place() {
+        let mut bytes = hex(LOCK);
+        for (value, byte) in (1..).zip(&mut bytes[24 + RCOM_LEN..24 + RCOM_LEN + 42]) {
+            *byte = value;
+        }
+        let Payload::Lock(lock) = payload(&bytes) else {
+            panic!("not LOCK");
+        };
+        let words = [
+            lock.ownpid,
+            lock.lkid,
+            lock.remid,
+            lock.parent_lkid,
+            lock.parent_remid,
+            lock.exflags.bits(),
+            lock.flags.bits(),
+            lock.lvbseq,
+            lock.result.cast_unsigned(),
+        ];
+        let mut read: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        read.extend([lock.rqmode.cast_unsigned(), lock.grmode.cast_unsigned()]);
+        read.extend([lock.status.cast_unsigned(), lock.asts]);
+        read.extend(lock.wait_type.to_le_bytes());
+        assert!(read.iter().copied().eq(1..43), "{read:?}");
+    }
+
+    #[test]
+    fn name_may_fill_its_field_and_no_more() {
+        for (length, sound) in [
+            (0_u16, false),
+            (1, true),
+            (64, true),
+            (65, false),
+            (u16::MAX, false),
+        ] {
+            let mut bytes = hex(LOCK);
+            bytes[NAME_LEN..NAME_LEN + 2].copy_from_slice(&length.to_le_bytes());
+            bytes[NAME_LEN + 2..NAME_LEN + 66].fill(0);
+            bytes[NAME_LEN + 2..][..usize::from(length).min(64)].fill(b'n');
+            let length = usize::from(length);
+            if sound {
+                assert!(matches!(payload(&bytes), Payload::Lock(lock) if lock.name.bytes().len() == length));
+            } else {
+                let error = DecodeError {
+                    kind: ErrorKind::NameLength { length },
+                    offset: NAME_LEN,
+                };
+                assert_eq!(frame(&bytes).and_then(|frame| frame.fields()), Err(error));
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_name_are_not_kept() {
+        let mut bytes = hex(LOCK);
+        bytes[NAME_LEN + 2 + 24] = 1;
+        let padded = frame(&bytes).and_then(|frame| frame.fields()).expect("sound");
+        assert_eq!(padded, fields(&hex(LOCK)));
+    }
+}

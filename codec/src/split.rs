@@ -3,6 +3,7 @@
 use crate::error::{DecodeError, ErrorKind};
 use crate::frame::Frame;
 use crate::header::{AT_LENGTH, HEADER_LEN};
+use crate::parse::{fixed, le16};
 
 /// What a receiver takes at most.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -85,12 +86,12 @@ pub enum Split<'a> {
 /// ```
 #[inline(always)]
 pub fn split(bytes: &[u8], limits: Limits) -> Split<'_> {
-    let Some(&[low, high]) = bytes.get(AT_LENGTH..14) else {
+    let Some((head, _)) = fixed::<HEADER_LEN>(bytes) else {
         return Split::NeedMore {
             missing: HEADER_LEN.saturating_sub(bytes.len()),
         };
     };
-    let length = u16::from_le_bytes([low, high]);
+    let length = le16!(head, 12);
     if usize::from(length) < HEADER_LEN {
         return Split::Lost(DecodeError::new(
             ErrorKind::LengthBelowHeader { length },

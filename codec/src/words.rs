@@ -202,13 +202,14 @@ bit_set! {
 
 /// Declares an enumeration over `i32` or `u32` that keeps numbers without a name.
 macro_rules! named_number {
-    ($(#[$doc:meta])* $name:ident: $repr:ty { $($(#[$item_doc:meta])* $item:ident = $value:literal $text:literal,)+ }) => {
+    ($(#[$doc:meta])* $name:ident: $repr:ident { $($(#[$item_doc:meta])* $item:ident = $value:literal $text:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr($repr)]
         pub enum $name {
-            $($(#[$item_doc])* $item,)+
+            $($(#[$item_doc])* $item = $value,)+
             /// A number without a name.
-            Other($repr),
+            Other($repr) = <$repr>::MAX,
         }
 
         impl $name {
@@ -227,9 +228,13 @@ macro_rules! named_number {
             /// The number as it stands on the wire.
             #[inline]
             pub const fn wire(self) -> $repr {
-                match self {
+                let named = match self {
                     $(Self::$item => $value,)+
-                    Self::Other(other) => other,
+                    Self::Other(_) => <$repr>::MAX,
+                };
+                match self {
+                    Self::Other(number) => number,
+                    _ => named,
                 }
             }
 

@@ -1,0 +1,4 @@
+//! The properties that the targets try to break; `cargo test` replays the corpus through the same functions.
+
+#[path = "../../codec/tests/properties/mod.rs"]
+pub mod properties;

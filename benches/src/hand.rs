@@ -1,0 +1,158 @@
+//! The same loops written by hand: safe, no parser, no types, all the checks that the crate makes.
+//!
+//! This is what somebody would write who needs nothing but this loop, and the yardstick for the crate.
+
+use crate::Seen;
+
+const V3_1: u32 = 0x0003_0001;
+const V3_2: u32 = 0x0003_0002;
+
+const MSG: u8 = 1;
+const RCOM: u8 = 2;
+const OPTS: u8 = 3;
+const ACK: u8 = 4;
+const FIN: u8 = 5;
+
+/// Finds the frames, nothing else.
+#[inline(never)]
+#[must_use]
+pub fn deframe(bytes: &[u8]) -> Seen {
+    let mut seen = Seen::default();
+    let mut rest = bytes;
+    while let Some((frame, behind)) = split(rest) {
+        rest = behind;
+        seen.slice(frame);
+    }
+    assert!(rest.is_empty(), "the mix holds whole frames");
+    seen
+}
+
+/// Checks both headers and hands out the tail.
+#[inline(never)]
+#[must_use]
+pub fn view(bytes: &[u8]) -> Seen {
+    each(bytes, |seen, _, tail| seen.slice(tail))
+}
+
+/// The same, and reads the 18 words of every lock message.
+#[inline(never)]
+#[must_use]
+pub fn full(bytes: &[u8]) -> Seen {
+    each(bytes, |seen, head, tail| {
+        seen.slice(tail);
+        seen.words(
+            head[16..]
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|word| u32::from_le_bytes(*word)),
+        );
+    })
+}
+
+/// Copies all of it at once.
+#[inline(never)]
+pub fn copy(bytes: &[u8], out: &mut [u8]) {
+    out[..bytes.len()].copy_from_slice(bytes);
+}
+
+/// Copies frame by frame, whose lengths are known, and returns how many bytes that was.
+#[inline(never)]
+#[must_use]
+pub fn copy_each(lengths: &[u16], bytes: &[u8], out: &mut [u8]) -> usize {
+    let mut at = 0;
+    for length in lengths {
+        let end = at + usize::from(*length);
+        out[at..end].copy_from_slice(&bytes[at..end]);
+        at = end;
+    }
+    at
+}
+
+/// The lengths of all frames.
+#[must_use]
+pub fn lengths(bytes: &[u8]) -> Vec<u16> {
+    let mut list = Vec::new();
+    let mut rest = bytes;
+    while let Some((frame, behind)) = split(rest) {
+        rest = behind;
+        list.push(u16::try_from(frame.len()).expect("lengths have 16 bits"));
+    }
+    list
+}
+
+#[inline(always)]
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, _) = bytes.split_first_chunk::<16>()?;
+    let length = usize::from(u16::from_le_bytes([head[12], head[13]]));
+    if !(16..=4096).contains(&length) {
+        return None;
+    }
+    bytes.split_at_checked(length)
+}
+
+#[inline(always)]
+fn le32(head: &[u8; 16], at: usize) -> u32 {
+    u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
+}
+
+#[inline(always)]
+fn each(bytes: &[u8], on_msg: impl Fn(&mut Seen, &[u8; 88], &[u8])) -> Seen {
+    let mut seen = Seen::default();
+    let mut rest = bytes;
+    while let Some((frame, behind)) = split(rest) {
+        rest = behind;
+        if let Some((msg, tail)) = message(&mut seen, frame).expect("the mix is sound") {
+            on_msg(&mut seen, msg, tail);
+        }
+    }
+    assert!(rest.is_empty(), "the mix holds whole frames");
+    seen
+}
+
+/// The lock message in a frame, if it holds one, and its tail; `None` for a frame that is damaged.
+#[inline(always)]
+fn message<'a>(seen: &mut Seen, frame: &'a [u8]) -> Option<Option<(&'a [u8; 88], &'a [u8])>> {
+    let (head, _) = frame.split_first_chunk::<16>()?;
+    let version = le32(head, 0);
+    let node = le32(head, 8);
+    if (version != V3_1 && version != V3_2) || node == 0 {
+        return None;
+    }
+    let (command, message) = match head[14] {
+        OPTS if version == V3_2 => {
+            let (opts, rest) = frame.split_first_chunk::<24>()?;
+            let options = usize::from(u16::from_le_bytes([opts[18], opts[19]]));
+            let (_, inner) = rest.split_at_checked(options)?;
+            let (inner_head, _) = inner.split_first_chunk::<16>()?;
+            let inner_length = usize::from(u16::from_le_bytes([inner_head[12], inner_head[13]]));
+            if inner_head[14] != opts[16]
+                || inner_length != inner.len()
+                || le32(inner_head, 0) != version
+                || le32(inner_head, 8) != node
+            {
+                return None;
+            }
+            seen.number(version);
+            seen.number(le32(head, 4));
+            (inner_head[14], inner)
+        }
+        ACK if version == V3_2 && frame.len() == 16 => {
+            seen.number(version);
+            seen.number(le32(head, 4));
+            return Some(None);
+        }
+        MSG | RCOM => (head[14], frame),
+        _ => return None,
+    };
+    match command {
+        MSG => Some(Some(message.split_first_chunk::<88>()?)),
+        RCOM => {
+            let (_, payload) = message.split_first_chunk::<48>()?;
+            seen.slice(payload);
+            Some(None)
+        }
+        FIN => Some(None),
+        _ => None,
+    }
+}

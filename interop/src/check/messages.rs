@@ -91,6 +91,7 @@ impl Messages {
         let [Some(one), Some(other)] = nodes else {
             return None;
         };
+        self.recoveries.conversation_over([one, other]);
         let mut in_vain = 0_u64;
         let void = self.exchanges.forget(|key, asked| {
             let is_void = !key.ask.is_recovery() && key.is_between(one, other);

@@ -314,6 +314,15 @@ impl Checker {
             dialled: a,
             accepted: b,
         };
+        if a == b {
+            let text =
+                "both ends of the link have one address: whose frame is whose cannot be told".to_owned();
+            self.push(
+                stamp,
+                vec![party(&self.stations, a)],
+                Sentence::new(&rules::CAP_ONE_HOST, text),
+            );
+        }
         self.links.insert(link, ends);
         let how = match begun {
             Begun::Handshake => LinkStart::Handshake,

@@ -173,6 +173,12 @@ impl Recoveries {
         }
     }
 
+    /// Forgets finished recoveries of these nodes: who leaves and comes again may count from the start.
+    pub(crate) fn conversation_over(&mut self, nodes: [NodeId; 2]) {
+        self.under_way
+            .retain(|(_, node), recovery| recovery.phase != Phase::Done || !nodes.contains(node));
+    }
+
     /// Ends all that is still unfinished.
     pub(crate) fn end(&mut self) -> impl Iterator<Item = Recovery> + use<> {
         std::mem::take(&mut self.under_way)

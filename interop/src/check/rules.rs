@@ -78,6 +78,12 @@ rules! {
         "Nothing: this is about the capture."
         "wire 1";
 
+    CAP_ONE_HOST "DLM-CAP-005" Warn "both ends have one address"
+        "A link leads from an address to itself."
+        "Nodes are told apart by their addresses; what went over this link is counted and not judged."
+        "Two nodes on one address are impossible: a kernel knows its peers by address alone."
+        "lowcomms 4";
+
     LINK_RESET "DLM-LINK-001" Note "link reset"
         "A TCP connection ended by RST or an SCTP association by ABORT."
         "Messages in flight are lost with it; midcomms has to resend them on the next link."

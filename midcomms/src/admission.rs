@@ -96,12 +96,25 @@ impl fmt::Display for Refusal {
                 write!(f, "frame of version {marked} from a node detected as {detected}")
             }
             Self::NumberedTo3_1 { command } => write!(f, "{command} to a node that speaks 3.1"),
-            Self::MustBeWrapped { class } => write!(f, "{class:?} outside OPTS between 3.2 nodes"),
+            Self::MustBeWrapped { class } => write!(f, "{} outside OPTS between 3.2 nodes", name(class)),
             Self::OwnNode { node } => write!(f, "node id {node} is the receiver's own"),
             Self::OtherNode { claimed, expected } => {
                 write!(f, "node id {claimed} on a link of node {expected}")
             }
         }
+    }
+}
+
+/// What kernels call the messages of a class.
+const fn name(class: MessageClass) -> &'static str {
+    match class {
+        MessageClass::Msg => "MSG",
+        MessageClass::Status => "RCOM STATUS",
+        MessageClass::StatusReply | MessageClass::StatusReplyNotReady => "RCOM STATUS_REPLY",
+        MessageClass::Names => "RCOM NAMES",
+        MessageClass::Locks => "RCOM LOOKUP/LOCK",
+        MessageClass::Ack => "ACK",
+        MessageClass::Fin => "FIN",
     }
 }
 

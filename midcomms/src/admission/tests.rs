@@ -199,5 +199,5 @@ fn refusals_say_what_is_wrong_with_the_numbers_inside() {
     );
     assert_eq!(say(STATUS_OF_9), "node id 9 on a link of node 1");
     assert_eq!(say(STATUS_OF_2), "node id 2 is the receiver's own");
-    assert_eq!(say(MSG), "Msg outside OPTS between 3.2 nodes");
+    assert_eq!(say(MSG), "MSG outside OPTS between 3.2 nodes");
 }

@@ -21,6 +21,12 @@ impl Stream {
     #[inline]
     pub(super) fn acknowledge(&mut self, report: &mut Report<'_>, of: Direction, ack: Seq) -> Belief {
         self.numbers.acks = self.numbers.acks.saturating_add(1);
+        self.judge(report, of, ack)
+    }
+
+    /// What follows from an `ACK`.
+    #[inline]
+    pub(super) fn judge(&mut self, report: &mut Report<'_>, of: Direction, ack: Seq) -> Belief {
         let other_link = self.acked_on != report.link;
         if self.expected.is_none() {
             self.adopt_unseen(ack);
@@ -83,26 +89,20 @@ impl Stream {
 
     #[inline]
     fn advance(&mut self, report: &mut Report<'_>, of: Direction, oldest: Seq, ack: Seq, count: u32) {
-        let seen = self.window.get(oldest).filter(|entry| entry.sightings > 0);
-        let delay = seen
+        let delay = self
+            .window
+            .get(oldest)
             .filter(|_| count > 0)
             .map(|entry| report.at.time.since(entry.first.time));
         self.acked = Some(ack);
         self.numbers.acked = self.numbers.acked.saturating_add(u64::from(count));
         report.tell(of, FactKind::AckAdvanced { ack, count, delay });
+        if !self.hole && self.holed.is_some_and(|holed| holed.before(ack)) {
+            self.holed = None;
+        }
         if self.expected.is_some_and(|expected| expected.before(ack)) {
             self.catch_up(report, of, ack);
         }
-    }
-
-    /// The receiver has more than the capture shows.
-    #[cold]
-    fn catch_up(&mut self, report: &mut Report<'_>, of: Direction, ack: Seq) {
-        self.expected = Some(ack);
-        if self.window.next().before(ack) {
-            self.window.skip_to(ack);
-        }
-        self.fill(report, of, ack, true);
     }
 
     fn repeat(&mut self, report: &mut Report<'_>, of: Direction, ack: Seq) {
@@ -116,20 +116,5 @@ impl Stream {
                 answers_duplicate,
             },
         );
-    }
-
-    /// An `ACK` of what was not seen: of what the capture lacks, or of what was never sent.
-    #[cold]
-    fn beyond_sent(&mut self, report: &mut Report<'_>, of: Direction, ack: Seq, next: Seq) -> Belief {
-        let in_hole = self.hole;
-        self.numbers.acks_beyond = self.numbers.acks_beyond.saturating_add(1);
-        report.tell(of, FactKind::AckBeyondSent { ack, next, in_hole });
-        if !in_hole {
-            return Belief::Disbelieved;
-        }
-        self.acked = Some(ack);
-        self.acked_on = report.link;
-        self.catch_up(report, of, ack);
-        Belief::Believed
     }
 }

@@ -197,7 +197,8 @@ pub enum FactKind {
         opened: At,
         /// Messages that came too early and were dropped.
         dropped: u32,
-        /// Whether an `ACK` shows it, rather than the messages.
+        /// Whether an `ACK` shows it, rather than the messages, where the capture lacks nothing: acknowledged
+        /// and never sent. Time and place are the `ACK`'s.
         by_ack: bool,
     },
     /// A gap was still open when the conversation or the capture ended.
@@ -215,7 +216,7 @@ pub enum FactKind {
         /// How the conversation ended.
         ending: Ending,
     },
-    /// Numbers are missing where the capture lacks bytes; nobody is to blame.
+    /// Numbers are missing where the capture lacks bytes, or `ACK`s that would tell; nobody is to blame.
     GapInCapture {
         /// What is missing.
         missing: Span,
@@ -286,13 +287,16 @@ pub enum FactKind {
         /// Whether the two travelled on different links, where one can overtake the other.
         other_link: bool,
     },
-    /// `to` acknowledged what `from` was not seen to send.
+    /// `to` acknowledged what `from` was not seen to send. Told when the packets that follow cannot bring it any
+    /// more, with time and place of the `ACK`.
     AckBeyondSent {
         /// The number acknowledged.
         ack: Seq,
-        /// The next number that `from` will send.
+        /// The number behind the newest that `from` had been seen to send.
         next: Seq,
-        /// Whether the capture lacks bytes of `from` that may hold it.
+        /// Whether the capture may explain it: it lacks bytes of `from`, a link was lost or had begun before the
+        /// capture, or so few messages are missing at the end that they may be about to come. `false`: `from`
+        /// sent some of them later, or many are missing where the capture lacks nothing.
         in_hole: bool,
     },
     /// Messages that were not acknowledged when the conversation or the capture ended.
@@ -367,6 +371,8 @@ pub enum FactKind {
         fin: Seq,
         /// Whether an `ACK` of it was seen, so that it was lost behind the place of capture.
         ack_seen: bool,
+        /// Nanoseconds since the `FIN` was first sent.
+        waited: u64,
     },
     /// `from` sent `STATUS` or `NAMES` to a peer that is terminating: kernels up to 6.1 then start over.
     StatusWhileTerminating {
@@ -389,6 +395,8 @@ pub enum FactKind {
         other: State,
         /// Whether its beginning was not seen.
         midway: bool,
+        /// Nanoseconds since the pair's last frame.
+        silent: u64,
     },
 
     // Frames

@@ -74,7 +74,9 @@ impl Pair {
         if let Refusal::VersionDiffers { detected, marked } = refusal {
             report.tell(of, FactKind::VersionMixed { detected, marked });
         }
-        if let Refusal::CannotOpen { command, class } = refusal {
+        if let Refusal::CannotOpen { command, class } = refusal
+            && self.links_begun()
+        {
             report.tell(of, FactKind::CannotOpen { command, class });
         }
         if let Refusal::OtherNode {

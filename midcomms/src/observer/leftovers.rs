@@ -24,7 +24,14 @@ impl Stream {
     /// Tells what never happened, at a conversation's end.
     pub(super) fn finish(&mut self, report: &mut Report<'_>, of: Direction, finish: &Finish<'_>) {
         self.flush_run(report, of);
+        self.tell_unexplained(report, of);
         if let Some(gap) = self.gap.take() {
+            // An ACK that nobody captured may have covered it.
+            if gap.in_hole || !finish.receiver_heard {
+                self.tell_gap_in_capture(report, of, gap.missing);
+                self.tell_unacked(report, of, finish);
+                return;
+            }
             report.tell(
                 of,
                 FactKind::GapNeverFilled {
@@ -54,11 +61,7 @@ impl Stream {
             count: oldest.distance(next),
         };
         self.numbers.unacked_at_end = messages.count;
-        let entry = self
-            .window
-            .get(oldest)
-            .filter(|entry| entry.sightings > 0)
-            .copied();
+        let entry = self.window.get(oldest).copied();
         let links_lost = entry.map_or(0, |entry| finish.ends.saturating_sub(entry.ends_last));
         report.tell(
             of,

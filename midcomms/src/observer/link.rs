@@ -42,6 +42,8 @@ pub(super) struct LiveLink {
     pub(super) dialled: Side,
     /// Whether a side has stopped sending.
     pub(super) closing: bool,
+    /// Whether its beginning was not seen.
+    pub(super) midway: bool,
 }
 
 impl Pair {
@@ -71,7 +73,11 @@ impl Pair {
             ordinal,
             dialled,
             closing: false,
+            midway: how == LinkStart::Midway,
         });
+        if how == LinkStart::Midway {
+            self.excuse_beyond();
+        }
         let live = u32::try_from(self.live.len()).unwrap_or(u32::MAX);
         report.tell(self.direction(dialled), FactKind::LinkUp { how, crosses, live });
         Link {
@@ -112,6 +118,9 @@ impl Pair {
                 report.tell(self.direction(side), FactKind::HalfSent { bytes, why });
             }
         }
+        if why != LinkEnd::Closed {
+            self.excuse_beyond();
+        }
         self.live.retain(|live| live.ordinal != link.ordinal);
         link.ended = Some(self.ends);
         self.ends = self.ends.saturating_add(1);
@@ -136,9 +145,23 @@ impl Pair {
     }
 
     pub(super) fn missing(&mut self, report: &mut Report<'_>, from: Side, bytes: u64) {
-        self.streams.of_mut(from).hole = true;
-        self.sides.of_mut(from).hole = true;
         report.tell(self.direction(from), FactKind::CaptureHole { bytes });
+        self.lack(report, from, bytes);
+    }
+
+    fn lack(&mut self, report: &mut Report<'_>, from: Side, bytes: u64) {
+        self.sides.of_mut(from).hole = true;
+        let of = self.direction(from);
+        if let Some(ack) = self.streams.of_mut(from).lack(report, of, bytes) {
+            self.fin_acked(report, from, ack);
+        }
+    }
+
+    /// What was sent on other links, or before, may come for the first time now.
+    fn excuse_beyond(&mut self) {
+        for side in Side::ALL {
+            self.streams.of_mut(side).excuse_beyond();
+        }
     }
 
     pub(super) fn framing_lost(
@@ -151,10 +174,9 @@ impl Pair {
         self.after_half_sent(report, link.lanes.of(from), from, false);
         let lane = link.lanes.of_mut(from);
         lane.frames = lane.frames.saturating_add(1);
-        // Whole messages may follow that nobody can find, which is no gap of the sender's making.
-        self.streams.of_mut(from).hole = true;
-        self.sides.of_mut(from).hole = true;
         report.tell(self.direction(from), FactKind::FramingLost { error });
+        // Whole messages may follow that nobody can find, which is no gap of the sender's making.
+        self.lack(report, from, u64::MAX);
     }
 
     /// Tells whether the first frame after a half-sent one, on a later link, starts on a boundary.

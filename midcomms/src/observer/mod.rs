@@ -16,11 +16,13 @@ mod identity;
 mod leftovers;
 mod link;
 mod pair;
+mod pairs;
 mod session;
 mod side;
 mod stream;
 mod summary;
 mod termination;
+mod unseen;
 mod verdict;
 mod window;
 
@@ -35,9 +37,11 @@ use crate::time::Time;
 
 use link::Link;
 use pair::Pair;
+use pairs::Pairs;
 use side::{Identities, Report};
 
 pub use facts::{Ending, Fact, FactKind, LostLink, Restart, Span};
+pub use pairs::GivenUp;
 pub use summary::{DirectionSummary, Numbers};
 pub use verdict::{Judgement, Verdict};
 
@@ -106,19 +110,23 @@ pub struct HalfSent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
     /// Digests kept per direction, in messages. A message that comes again later than this many numbers is not
-    /// recognised. About 40 bytes each, allocated as messages come.
+    /// recognised. About 50 bytes each, allocated as messages come.
     pub window_messages_max: usize,
-    /// Pairs of stations. What other pairs exchange is not looked at.
+    /// Digests kept in all. Beyond it, the pairs that were silent for longest lose theirs.
+    pub digests_max: usize,
+    /// Pairs of stations. Beyond it, the pair that has been without a link for longest is given up, and if there
+    /// is none, the new one is not looked at.
     pub pairs_max: usize,
     /// Live links. What comes on others is not looked at.
     pub links_max: usize,
 }
 
 impl Default for Config {
-    /// 4096 messages, 16384 pairs, 65536 links.
+    /// 4096 messages a direction and 1048576 in all, 16384 pairs, 65536 links.
     fn default() -> Self {
         Self {
             window_messages_max: 4096,
+            digests_max: 1 << 20,
             pairs_max: 16_384,
             links_max: 65_536,
         }
@@ -135,8 +143,7 @@ const ENDED_MAX: usize = 256;
 #[derive(Debug)]
 pub struct Observer {
     config: Config,
-    pairs: Vec<Pair>,
-    index: BTreeMap<(StationId, StationId), usize>,
+    pairs: Pairs,
     links: BTreeMap<LinkId, Link>,
     /// Links that ended not long ago: what was on its way may still be seen behind a reset.
     ended: BTreeMap<LinkId, Link>,
@@ -149,8 +156,7 @@ impl Observer {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            pairs: Vec::new(),
-            index: BTreeMap::new(),
+            pairs: Pairs::new(config),
             links: BTreeMap::new(),
             ended: BTreeMap::new(),
             identities: Identities::default(),
@@ -162,13 +168,17 @@ impl Observer {
     ///
     /// A link from a station to itself, one that is up already, and one beyond the bounds are not looked at.
     pub fn handle_link_up(&mut self, at: At, link: LinkId, ends: Ends, how: LinkStart) {
-        if ends.dialled == ends.accepted
-            || self.links.contains_key(&link)
-            || self.links.len() >= self.config.links_max
-        {
+        if ends.dialled == ends.accepted || self.links.contains_key(&link) {
             return;
         }
-        let Some(number) = self.pair_of(ends) else { return };
+        if self.links.len() >= self.config.links_max {
+            self.pairs.count_link();
+            return;
+        }
+        let mut last = Report::new(&mut self.facts, at, None);
+        let Some(number) = self.pairs.open(&mut last, ends, &mut self.ended) else {
+            return;
+        };
         let Some(pair) = self.pairs.get_mut(number) else {
             return;
         };
@@ -204,7 +214,13 @@ impl Observer {
             return nothing;
         };
         let mut report = Report::new(&mut self.facts, at, Some(link));
-        pair.frame(&mut report, &mut self.identities, found, from, bytes, frame)
+        let before = pair.digests();
+        let judged = pair.frame(&mut report, &mut self.identities, found, from, bytes, frame);
+        let after = pair.digests();
+        if before != after {
+            self.pairs.count_digests(before, after);
+        }
+        judged
     }
 
     /// The length field of a frame of `from` makes no sense; this direction of the link is told no more.
@@ -238,6 +254,7 @@ impl Observer {
         };
         let mut report = Report::new(&mut self.facts, at, Some(link));
         pair.link_down(&mut report, &mut ended, why, half_sent);
+        self.pairs.park(ended.pair);
         if self.ended.len() >= ENDED_MAX {
             self.ended.pop_first();
         }
@@ -247,7 +264,7 @@ impl Observer {
     /// The capture ends: what never happened can be told now. Nothing may be told to the observer afterwards.
     pub fn handle_end(&mut self, at: At) {
         let mut report = Report::new(&mut self.facts, at, None);
-        for pair in &mut self.pairs {
+        for pair in self.pairs.iter_mut() {
             pair.end(&mut report);
         }
     }
@@ -257,9 +274,14 @@ impl Observer {
         self.facts.pop_front()
     }
 
-    /// Every direction that was seen, by pair.
+    /// Every direction that was seen, by pair, but for pairs that were given up.
     pub fn summaries(&self) -> impl Iterator<Item = DirectionSummary> {
         self.pairs.iter().flat_map(Pair::summaries)
+    }
+
+    /// What was not looked at, or forgotten, to keep within [`Config`].
+    pub const fn given_up(&self) -> GivenUp {
+        self.pairs.given_up()
     }
 
     /// The node that a station speaks as, once it has spoken.
@@ -288,21 +310,5 @@ impl Observer {
             found,
             from,
         );
-    }
-
-    /// The position of the pair of these stations, made if there is room for it.
-    fn pair_of(&mut self, ends: Ends) -> Option<usize> {
-        let key = (ends.dialled.min(ends.accepted), ends.dialled.max(ends.accepted));
-        if let Some(number) = self.index.get(&key) {
-            return Some(*number);
-        }
-        let number = self.pairs.len();
-        if number >= self.config.pairs_max {
-            return None;
-        }
-        self.pairs
-            .push(Pair::new(key.0, key.1, self.config.window_messages_max));
-        self.index.insert(key, number);
-        Some(number)
     }
 }

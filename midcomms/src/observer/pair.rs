@@ -49,6 +49,8 @@ pub(super) struct Pair {
     pub(super) last_cut: Option<LostLink>,
     pub(super) last_cut_ends: u32,
     pub(super) last_heard: Time,
+    /// Its place among the pairs without a link.
+    pub(super) parked: Option<u64>,
     tallies: Both<Tally>,
     pub(super) ending: Option<Ending>,
 }
@@ -97,6 +99,7 @@ impl Pair {
             last_cut: None,
             last_cut_ends: 0,
             last_heard: Time::default(),
+            parked: None,
             tallies: Both::default(),
             ending: None,
         }
@@ -246,6 +249,7 @@ impl Pair {
                 let sight = self.sight(report, sent, seq, digest);
                 let verdict = self.take(report, lane, sent, seq, digest, sight);
                 self.after_number(report, sent.from, seq, &inner, sight, verdict);
+                self.believe_late(report, sent.from);
                 verdict
             }
             Err(error) => {
@@ -276,12 +280,26 @@ impl Pair {
     ) {
         let sight = self.sight(report, sent, seq, digest);
         self.take(report, lane, sent, seq, digest, sight);
+        self.believe_late(report, sent.from);
+    }
+
+    /// An `ACK` may have been captured before the message that was just taken.
+    #[inline]
+    fn believe_late(&mut self, report: &mut Report<'_>, from: Side) {
+        let of = self.direction(from);
+        if let Some(ack) = self.streams.of_mut(from).believe_late(report, of) {
+            self.fin_acked(report, from, ack);
+        }
     }
 
     /// What a number is, after a restart that it may show.
     #[inline]
     fn sight(&mut self, report: &mut Report<'_>, sent: Sent, seq: Seq, digest: u64) -> Sight {
         let sight = self.streams.of(sent.from).look(seq, digest);
+        if self.begins_alone(sent, seq, sight) {
+            self.begin_alone(report, sent.from);
+            return Sight::New;
+        }
         match self.restart_evidence(sent, seq, sight) {
             Some(evidence) => {
                 self.restart(report, sent, evidence, Some(seq));
@@ -371,6 +389,20 @@ impl Pair {
                 ending: self.ending,
             }
         })
+    }
+
+    /// How many digests are kept for it.
+    #[inline]
+    pub(super) fn digests(&self) -> usize {
+        let [low, high] = Side::ALL.map(|side| self.streams.of(side).window.len());
+        low.saturating_add(high)
+    }
+
+    /// Gives the memory of the digests back: what was sent before is not recognised if it comes again.
+    pub(super) fn forget(&mut self) {
+        for side in Side::ALL {
+            self.streams.of_mut(side).forget();
+        }
     }
 
     /// Whether a side was ever heard.

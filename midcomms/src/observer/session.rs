@@ -28,7 +28,7 @@ impl Pair {
             Frame::Opts(opts) => Some(opts.seq),
             Frame::Msg(_) | Frame::Rcom(_) | Frame::Ack(_) => None,
         };
-        if self.session > 1 || first == Some(Seq::INITIAL) {
+        if (self.session > 1 || first == Some(Seq::INITIAL)) && self.links_begun() {
             report.tell(self.direction(from), FactKind::CannotOpen { command, class });
         } else {
             self.midway = true;
@@ -37,6 +37,11 @@ impl Pair {
                 report.tell(self.direction(from), FactKind::Midway { first });
             }
         }
+    }
+
+    /// Whether every link that is up began in the capture, so that what comes first was sent first.
+    pub(super) fn links_begun(&self) -> bool {
+        self.live.iter().all(|link| !link.midway)
     }
 
     /// A frame after both sides were done: the verdict, or `None` if it begins a new conversation.
@@ -105,7 +110,9 @@ impl Pair {
     ) -> Verdict {
         let of = self.direction(sent.from);
         if fin {
-            self.sides.of_mut(sent.from).late_fin = true;
+            let view = self.sides.of_mut(sent.from);
+            view.late_fin = true;
+            let waited = report.at.time.since(view.fin_time);
             report.tell(
                 of,
                 FactKind::FinRepeated {
@@ -119,6 +126,7 @@ impl Pair {
                 FactKind::LastAckLost {
                     fin: seq,
                     ack_seen: true,
+                    waited,
                 },
             );
         } else {
@@ -151,11 +159,35 @@ impl Pair {
             }
             Sight::Behind => {
                 // Behind the first number of a capture that came late lie resends whose ACK was lost.
-                let used = !stream.is_before_first(seq) || (seq == Seq::INITIAL && sent.after_opener);
+                let used = !(stream.is_before_first(seq) || stream.is_forgotten(seq))
+                    || (seq == Seq::INITIAL && sent.after_opener);
                 let acked = stream.acked.is_some_and(|acked| seq.before(acked));
                 (younger && used && acked).then_some(Restart::LongAcknowledged)
             }
         }
+    }
+
+    /// Whether a number begins the next conversation of a side whose peer was never heard: nothing else than
+    /// its own `FIN` can show that the last one ended.
+    #[inline]
+    pub(super) fn begins_alone(&self, sent: Sent, seq: Seq, sight: Sight) -> bool {
+        seq == Seq::INITIAL
+            && self.sides.of(sent.from).fin.is_some()
+            && !self.heard(sent.from.other())
+            && match sight {
+                Sight::New | Sight::Changed(_) | Sight::Behind => true,
+                Sight::Again(_) => sent.after_opener,
+            }
+    }
+
+    /// Ends the conversation of which one side was heard, and begins another.
+    #[cold]
+    pub(super) fn begin_alone(&mut self, report: &mut Report<'_>, from: Side) {
+        let version = self.sides.of(from).version;
+        self.finish(report, Ending::OneSided);
+        self.begin(Phase::Open);
+        self.sides.of_mut(from).version = version;
+        self.establish(report, from);
     }
 
     /// Ends the conversation because `sent.from` began to number anew, and begins another.
@@ -196,7 +228,11 @@ impl Pair {
         self.ending = None;
         for side in Side::ALL {
             self.sides.of_mut(side).restart();
-            self.streams.of_mut(side).restart();
+            if self.heard(side) {
+                self.streams.of_mut(side).restart();
+            } else {
+                self.streams.of_mut(side).restart_somewhere();
+            }
         }
     }
 
@@ -210,6 +246,7 @@ impl Pair {
             state,
             other,
             midway,
+            silent: report.at.time.since(self.last_heard),
         };
         report.tell(self.direction(Side::Low), ended);
         for side in Side::ALL {
@@ -266,10 +303,12 @@ impl Pair {
             let view = self.sides.of(side);
             let taken = self.sides.of(side.other()).fin_due && !self.streams.of(side).lost;
             if let (State::LastAck, Some(fin), true) = (view.state, view.fin, taken) {
-                report.tell(
-                    self.direction(side),
-                    FactKind::LastAckLost { fin, ack_seen: false },
-                );
+                let lost = FactKind::LastAckLost {
+                    fin,
+                    ack_seen: false,
+                    waited: report.at.time.since(view.fin_time),
+                };
+                report.tell(self.direction(side), lost);
             }
         }
     }

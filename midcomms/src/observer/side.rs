@@ -7,6 +7,7 @@ use dlmwire_codec::{NodeId, Seq, Version};
 use crate::observer::facts::{Fact, FactKind};
 use crate::observer::{At, LinkId, StationId};
 use crate::state::State;
+use crate::time::Time;
 
 /// States kept per side: a longer path is told by its beginning.
 const PATH_MAX: usize = 256;
@@ -71,6 +72,8 @@ pub(super) struct SideView {
     pub(super) opened: bool,
     /// The number of its own `FIN`, once sent.
     pub(super) fin: Option<Seq>,
+    /// When it sent it first.
+    pub(super) fin_time: Time,
     pub(super) fin_acked: bool,
     /// Whether the other's `FIN` was delivered to it in order.
     pub(super) fin_due: bool,
@@ -98,6 +101,7 @@ impl SideView {
             state: State::Closed,
             opened: false,
             fin: None,
+            fin_time: Time(0),
             fin_acked: false,
             fin_due: false,
             fin_taken: false,
@@ -164,6 +168,11 @@ impl<'a> Report<'a> {
     #[inline]
     pub(super) const fn new(facts: &'a mut VecDeque<Fact>, at: At, link: Option<LinkId>) -> Self {
         Self { facts, at, link }
+    }
+
+    /// The same queue, for what showed earlier.
+    pub(super) const fn back_at(&mut self, at: At, link: Option<LinkId>) -> Report<'_> {
+        Report::new(self.facts, at, link)
     }
 
     /// Tells a fact about what `from` did towards `to`.

@@ -5,6 +5,7 @@ use dlmwire_codec::Seq;
 use crate::observer::facts::{FactKind, LostLink, Span};
 use crate::observer::side::{Direction, Report};
 use crate::observer::summary::Numbers;
+use crate::observer::unseen::{Beyond, Overtaken};
 use crate::observer::window::{Entry, Place, Window};
 use crate::observer::{At, LinkId, Verdict};
 use crate::receive::{Arrival, arrival};
@@ -28,6 +29,14 @@ pub(super) struct Stream {
     pub(super) gap: Option<OpenGap>,
     /// Whether the capture lacks bytes of this direction since the last number.
     pub(super) hole: bool,
+    /// The first number behind the last of the capture's holes that no `ACK` has passed.
+    pub(super) holed: Option<Seq>,
+    /// An `ACK` ahead of what was seen.
+    pub(super) beyond: Option<Beyond>,
+    /// A gap that an `ACK` covers although its messages were not seen.
+    pub(super) overtaken: Option<Overtaken>,
+    /// Numbers before it are no longer remembered, for lack of memory.
+    pub(super) forgotten: Option<Seq>,
     /// Duplicates that no repeated `ACK` has answered.
     pub(super) unanswered: u32,
     run: Option<Run>,
@@ -43,6 +52,10 @@ pub(super) struct OpenGap {
     pub(super) opened: At,
     pub(super) dropped: u32,
     pub(super) ends: u32,
+    /// How many of the missing ones were acknowledged and not seen.
+    pub(super) unseen: u32,
+    /// Whether the capture lacks bytes that may hold them.
+    pub(super) in_hole: bool,
 }
 
 /// Consecutive numbers that came again on one link.
@@ -102,7 +115,7 @@ impl Carrier {
 }
 
 impl Stream {
-    pub(super) const fn new(window_messages: usize) -> Self {
+    pub(super) fn new(window_messages: usize) -> Self {
         Self {
             window: Window::new(window_messages),
             expected: None,
@@ -113,6 +126,10 @@ impl Stream {
             far: None,
             gap: None,
             hole: false,
+            holed: None,
+            beyond: None,
+            overtaken: None,
+            forgotten: None,
             unanswered: 0,
             run: None,
             lost: false,
@@ -131,6 +148,10 @@ impl Stream {
         self.far = None;
         self.gap = None;
         self.hole = false;
+        self.holed = None;
+        self.beyond = None;
+        self.overtaken = None;
+        self.forgotten = None;
         self.unanswered = 0;
         self.run = None;
         self.lost = false;
@@ -168,6 +189,18 @@ impl Stream {
         self.first.is_some_and(|first| seq.before(first))
     }
 
+    /// Whether a number is not remembered only because memory ran short.
+    pub(super) fn is_forgotten(&self, seq: Seq) -> bool {
+        self.forgotten.is_some_and(|forgotten| seq.before(forgotten))
+    }
+
+    /// Gives the memory of the digests back.
+    pub(super) fn forget(&mut self) {
+        let next = self.window.next();
+        self.window.restart(next);
+        self.forgotten = Some(next);
+    }
+
     /// The number behind the highest one seen or acknowledged.
     pub(super) fn sent_next(&self) -> Seq {
         let next = self.far.unwrap_or_else(|| self.window.next());
@@ -193,6 +226,9 @@ impl Stream {
             None => self.begin(report, of, seq),
         };
         let arrival = arrival(expected, seq);
+        let new = sight == Sight::New;
+        // Acknowledged before it was captured: the receiver has taken it, and not as a duplicate.
+        let late = new && self.first.is_some() && self.acked.is_some_and(|acked| seq.before(acked));
         match sight {
             Sight::New => self.note(report, of, carrier, seq, digest, arrival),
             Sight::Again(entry) => self.note_again(report, of, carrier, seq, &entry),
@@ -209,10 +245,11 @@ impl Stream {
             Arrival::InOrder => {
                 self.expected = Some(seq.next());
                 if self.gap.is_some() {
-                    self.fill(report, of, seq.next(), false);
+                    self.fill(report, of, seq.next());
                 }
                 Verdict::InOrder
             }
+            Arrival::Duplicate { .. } if late => Verdict::InOrder,
             Arrival::Duplicate { .. } => {
                 self.numbers.duplicates = self.numbers.duplicates.saturating_add(1);
                 self.unanswered = self.unanswered.saturating_add(1);
@@ -228,6 +265,14 @@ impl Stream {
                 self.too_early(report, of, carrier, seq, missing)
             }
         };
+        if new {
+            if self.hole {
+                self.holed = Some(seq);
+            }
+            if self.beyond.is_some() || self.overtaken.is_some() {
+                self.weigh(report, of, seq, verdict);
+            }
+        }
         self.hole = false;
         verdict
     }
@@ -348,8 +393,7 @@ impl Stream {
         if self.hole {
             self.expected = Some(seq.next());
             self.gap = None;
-            self.numbers.gaps_in_capture = self.numbers.gaps_in_capture.saturating_add(1);
-            report.tell(of, FactKind::GapInCapture { missing });
+            self.tell_gap_in_capture(report, of, missing);
             return Verdict::InOrder;
         }
         self.numbers.early = self.numbers.early.saturating_add(1);
@@ -361,6 +405,8 @@ impl Stream {
                 opened: report.at,
                 dropped: 1,
                 ends: carrier.ends,
+                unseen: 0,
+                in_hole: self.holed.is_some(),
             });
             self.numbers.gaps = self.numbers.gaps.saturating_add(1);
             report.tell(of, FactKind::GapOpened { missing });
@@ -370,28 +416,14 @@ impl Stream {
 
     /// Closes the gap once nothing is missing before `expected`.
     #[cold]
-    pub(super) fn fill(&mut self, report: &mut Report<'_>, of: Direction, expected: Seq, by_ack: bool) {
-        let Some(gap) = self.gap else { return };
-        if expected.before(gap.missing.last().next()) {
+    pub(super) fn fill(&mut self, report: &mut Report<'_>, of: Direction, expected: Seq) {
+        let Some(gap) = self
+            .gap
+            .take_if(|gap| !expected.before(gap.missing.last().next()))
+        else {
             return;
-        }
-        self.gap = None;
-        self.numbers.gaps_filled = self.numbers.gaps_filled.saturating_add(1);
-        let OpenGap {
-            missing,
-            opened,
-            dropped,
-            ..
-        } = gap;
-        report.tell(
-            of,
-            FactKind::GapFilled {
-                missing,
-                opened,
-                dropped,
-                by_ack,
-            },
-        );
+        };
+        self.tell_filled(report, of, &gap, false);
     }
 
     #[cold]

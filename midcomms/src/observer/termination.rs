@@ -57,6 +57,7 @@ impl Pair {
             (Sight::New, Some(_)) => report.tell(of, FactKind::FinInState { seq, state }),
             (Sight::New, None) => {
                 view.fin = Some(seq);
+                view.fin_time = report.at.time;
                 report.tell(of, FactKind::FinSent { seq });
                 self.leave(report, from, state);
             }

@@ -1,4 +1,4 @@
-//! Digests of the last numbers of one direction, in a ring.
+//! Digests of the last numbers of one direction.
 
 use std::collections::VecDeque;
 
@@ -20,9 +20,12 @@ pub(super) struct Entry {
     pub(super) ends_last: u32,
     /// Whether the receiver dropped it as too early when it was first seen.
     pub(super) early: bool,
-    /// How often it was seen; 0 for a number that was skipped.
+    /// How often it was seen.
     pub(super) sightings: u32,
 }
+
+/// Half the numbers: a window over more could not tell old from new.
+const CAPACITY_MAX: u32 = 1 << 31;
 
 /// Where a number lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,34 +40,39 @@ pub(super) enum Place {
     Ahead,
 }
 
-/// The ring: consecutive numbers from `base`, the newest at the end.
+/// The last numbers from `base` on. Only those that were seen take memory, however many were skipped.
 #[derive(Debug)]
 pub(super) struct Window {
     base: Seq,
-    entries: VecDeque<Entry>,
-    capacity: usize,
+    /// The number behind the newest.
+    next: Seq,
+    /// Ascending.
+    seen: VecDeque<(Seq, Entry)>,
+    /// How many numbers lie between `base` and `next` at most.
+    capacity: u32,
 }
 
 impl Window {
-    pub(super) const fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             base: Seq::INITIAL,
-            entries: VecDeque::new(),
-            capacity,
+            next: Seq::INITIAL,
+            seen: VecDeque::new(),
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX).clamp(1, CAPACITY_MAX),
         }
     }
 
-    /// Forgets everything; the next number to come is `base`. The memory is kept.
+    /// Forgets everything and gives the memory back; the next number to come is `base`.
     pub(super) fn restart(&mut self, base: Seq) {
         self.base = base;
-        self.entries.clear();
+        self.next = base;
+        self.seen = VecDeque::new();
     }
 
     /// The number behind the newest.
     #[inline]
-    pub(super) fn next(&self) -> Seq {
-        self.base
-            .plus(u32::try_from(self.entries.len()).unwrap_or(u32::MAX))
+    pub(super) const fn next(&self) -> Seq {
+        self.next
     }
 
     /// The oldest number remembered.
@@ -72,76 +80,104 @@ impl Window {
         self.base
     }
 
+    /// How many numbers the window covers at most.
+    pub(super) const fn span(&self) -> u32 {
+        self.capacity
+    }
+
+    /// How many digests are kept.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
     pub(super) fn newest(&self) -> Option<&Entry> {
-        self.entries.back()
+        self.seen.back().map(|(_, entry)| entry)
     }
 
     #[inline]
     pub(super) fn place(&self, seq: Seq) -> Place {
         match self.get(seq) {
-            Some(Entry { sightings: 0, .. }) => Place::Skipped,
             Some(entry) => Place::Seen(*entry),
+            None if self.holds(seq) => Place::Skipped,
             None if seq.before(self.base) => Place::Behind,
             None => Place::Ahead,
         }
     }
 
-    /// The entry of a number within the window, seen or skipped.
+    /// The entry of a number that was seen.
     #[inline]
     pub(super) fn get(&self, seq: Seq) -> Option<&Entry> {
-        self.entries.get(usize::try_from(self.base.distance(seq)).ok()?)
+        let position = self.find(seq).ok()?;
+        self.seen.get(position).map(|(_, entry)| entry)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, seq: Seq) -> Option<&mut Entry> {
-        self.entries
-            .get_mut(usize::try_from(self.base.distance(seq)).ok()?)
+        let position = self.find(seq).ok()?;
+        self.seen.get_mut(position).map(|(_, entry)| entry)
     }
 
     /// Whether a number ahead can be noted with everything before it still in the window.
     pub(super) fn reaches(&self, seq: Seq) -> bool {
-        usize::try_from(self.next().distance(seq)).is_ok_and(|skipped| skipped < self.capacity)
+        self.next.distance(seq) < self.capacity
     }
 
     /// Notes a message that was not seen before: skipped, or not before `next`.
     #[inline]
     pub(super) fn note(&mut self, seq: Seq, entry: Entry) {
-        if let Some(skipped) = self.get_mut(seq) {
-            *skipped = entry;
+        if self.holds(seq) {
+            if let Err(position) = self.find(seq) {
+                self.seen.insert(position, (seq, entry));
+            }
             return;
         }
-        if seq != self.next() {
+        if seq != self.next {
             self.skip_to(seq);
         }
-        self.push(entry);
+        self.seen.push_back((seq, entry));
+        self.go_to(seq.next());
     }
 
     /// Moves `next` forward to `seq`; what lies between counts as skipped.
     pub(super) fn skip_to(&mut self, seq: Seq) {
-        if !self.reaches(seq) {
+        if self.reaches(seq) {
+            self.go_to(seq);
+        } else {
             self.restart(seq);
-            return;
-        }
-        let skipped = Entry {
-            digest: 0,
-            first: At::default(),
-            ordinal: 0,
-            ends_first: 0,
-            ends_last: 0,
-            early: false,
-            sightings: 0,
-        };
-        while self.next() != seq {
-            self.push(skipped);
         }
     }
 
+    /// Whether a number lies within the window.
     #[inline]
-    fn push(&mut self, entry: Entry) {
-        if self.entries.len() >= self.capacity && self.entries.pop_front().is_some() {
-            self.base = self.base.next();
+    fn holds(&self, seq: Seq) -> bool {
+        self.base.distance(seq) < self.base.distance(self.next)
+    }
+
+    #[inline]
+    fn go_to(&mut self, next: Seq) {
+        self.next = next;
+        let excess = self.base.distance(next).saturating_sub(self.capacity);
+        self.base = self.base.plus(excess);
+        while self.seen.front().is_some_and(|(seq, _)| seq.before(self.base)) {
+            self.seen.pop_front();
         }
-        self.entries.push_back(entry);
+    }
+
+    /// Where a number is, or where it would go.
+    #[inline]
+    fn find(&self, seq: Seq) -> Result<usize, usize> {
+        let (Some((first, _)), Some((last, _))) = (self.seen.front(), self.seen.back()) else {
+            return Err(0);
+        };
+        let direct = usize::try_from(first.distance(seq)).unwrap_or(usize::MAX);
+        let without_skips = usize::try_from(first.distance(*last)).is_ok_and(|span| span < self.seen.len());
+        if without_skips && direct < self.seen.len() {
+            return Ok(direct);
+        }
+        let offset = self.base.distance(seq);
+        self.seen
+            .binary_search_by_key(&offset, |(seq, _)| self.base.distance(*seq))
     }
 }
 
@@ -197,5 +233,30 @@ mod tests {
         window.note(Seq::new(1000), entry(1000));
         assert_eq!(window.place(Seq::new(0)), Place::Behind);
         assert_eq!(window.next(), Seq::new(1001));
+    }
+
+    #[test]
+    fn window_skipped_numbers_take_no_memory() {
+        for start in [0, 1, 1 << 31, u32::MAX - 1].map(Seq::new) {
+            let mut window = Window::new(4096);
+            window.restart(start);
+            window.note(start, entry(0));
+            window.note(start.plus(4095), entry(4095));
+            assert_eq!(window.len(), 2);
+            window.note(start.plus(7), entry(7));
+            window.note(start.plus(3), entry(3));
+            for seen in [0, 3, 7, 4095] {
+                assert_eq!(
+                    window.place(start.plus(seen)),
+                    Place::Seen(entry(u64::from(seen)))
+                );
+            }
+            for skipped in [1, 4, 8, 4094] {
+                assert_eq!(window.place(start.plus(skipped)), Place::Skipped);
+            }
+            window.note(start.plus(4100), entry(4100));
+            assert_eq!(window.place(start.plus(4)), Place::Behind);
+            assert_eq!(window.place(start.plus(7)), Place::Seen(entry(7)));
+        }
     }
 }

@@ -61,15 +61,6 @@ fn ack_going_back_changes_nothing() {
 }
 
 #[test]
-fn ack_beyond_sent_changes_nothing() {
-    at_every_start(&[
-        ("A opts 1", "in order"),
-        ("B ack 1000", "bare; A acked 1000 beyond 2"),
-        ("B ack 2", "bare; A acked 2 +1"),
-    ]);
-}
-
-#[test]
 fn ack_beyond_sent_is_believed_where_the_capture_lacks_bytes() {
     at_every_start(&[
         ("A opts 1", "in order"),

@@ -103,6 +103,7 @@ impl Wire {
             _ => HalfSent::default(),
         };
         match *words.as_slice() {
+            ["later"] => self.packet = self.packet.saturating_add(2_000_000_000),
             ["end"] => self.observer.handle_end(at),
             ["up", number, side, ref how @ ..] => {
                 let (dialled, accepted) = if side == "A" { (A, B) } else { (B, A) };
@@ -396,7 +397,7 @@ impl Wire {
             }
             FactKind::FinInState { seq, state } => format!("fin {} in {state}", number(seq)),
             FactKind::DataAfterFin { seq, fin } => format!("data {} after fin {}", number(seq), number(fin)),
-            FactKind::LastAckLost { fin, ack_seen } => {
+            FactKind::LastAckLost { fin, ack_seen, .. } => {
                 format!("last ack of {} lost{}", number(fin), yes(ack_seen, " seen"))
             }
             FactKind::StatusWhileTerminating { receiver } => format!("status to {receiver}"),

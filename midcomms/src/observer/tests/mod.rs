@@ -4,11 +4,12 @@
 //! `A status`, `A status 3.1`, `A reply`, `A msg` and `A msg 3.1` (bare), `A names 3` (in `OPTS`), `A broken 3`
 //! (unreadable), `A junk` (no frame), `A lost framing`, `A hole`, `A closes`, `up 3 A`
 //! (link 3, dialled by A; a side speaks on the last link that it dialled), `up 3 A midway`, `reset 3`, `abort 3`,
-//! `eof 3`, `gone 3`, `reset 3 half A`, `end`. A trailing `@1` says on which link.
+//! `eof 3`, `gone 3`, `reset 3 half A`, `later` (two seconds pass), `end`. A trailing `@1` says on which link.
 //!
 //! Right: the verdict on a frame, then the facts. Numbers on both sides count from the script's start.
 
 mod acks;
+mod bounds;
 mod fixture;
 mod identity;
 mod links;
@@ -16,5 +17,6 @@ mod noise;
 mod numbers;
 mod sessions;
 mod termination;
+mod unseen;
 
 use fixture::{Wire, at_every_start};

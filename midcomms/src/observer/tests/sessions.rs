@@ -90,11 +90,11 @@ fn restart_that_the_peer_did_not_follow_shows_in_acks_and_gaps() {
             "in order; A restarted OtherBytes at 0 instead of 2 status; \
              A ended Restarted ESTABLISHED ESTABLISHED; A CLOSED>ESTABLISHED",
         ),
-        ("B ack 2 @3", "bare; B CLOSED>ESTABLISHED; A acked 2 beyond 1"),
+        ("B ack 2 @3", "bare; B CLOSED>ESTABLISHED"),
         ("B opts 1 @3", "gap; B lacks 0+1"),
         (
             "end",
-            "A ended Open ESTABLISHED ESTABLISHED; A unacked 0+1 lost 0 link up; \
+            "A ended Open ESTABLISHED ESTABLISHED; A acked 2 beyond 1 in hole; A unacked 0+1 lost 0 link up; \
              B never filled 0+1 at 0 lost 0; B unacked 0+2 lost 0 link up",
         ),
     ]);
@@ -216,5 +216,35 @@ fn conversation_open_without_links_ended_without_fin() {
         ("eof 1", ""),
         ("eof 2", ""),
         ("end", "A ended WithoutFin ESTABLISHED ESTABLISHED"),
+    ]);
+}
+
+#[test]
+fn midway_link_beside_a_number_0_does_not_say_that_it_came_first() {
+    let mut wire = Wire::silent(0);
+    wire.plays(&[
+        ("up 1 A", ""),
+        ("up 2 B midway", "B crosses 1 of 2"),
+        ("A opts 0", "in order; A is 3.2; A CLOSED>ESTABLISHED"),
+    ]);
+}
+
+#[test]
+fn one_direction_fin_and_number_0_begin_another_conversation() {
+    let mut wire = Wire::silent(0);
+    wire.plays(&[
+        ("up 1 A", ""),
+        ("A status", "bare; A is 3.2; A CLOSED>ESTABLISHED"),
+        ("A opts 0", "in order"),
+        ("A ack 40", "bare"),
+        ("A fin 1", "in order; A fin 1; A ESTABLISHED>FIN_WAIT1"),
+        ("A ack 41", "bare"),
+        (
+            "A opts 0 other",
+            "in order; A ended OneSided FIN_WAIT1 CLOSED; A CLOSED>ESTABLISHED",
+        ),
+        ("A ack 3", "bare"),
+        ("A opts 3", "gap; A lacks 1+2"),
+        ("end", "A ended OneSided ESTABLISHED CLOSED; A unseen 1+2"),
     ]);
 }

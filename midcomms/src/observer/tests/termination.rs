@@ -1,4 +1,5 @@
 use super::*;
+use crate::observer::{Ending, FactKind};
 
 #[test]
 fn leave_after_the_removal_passes_last_ack_at_once() {
@@ -179,7 +180,7 @@ fn status_to_a_terminating_node_is_told() {
 fn ack_that_is_not_believed_acknowledges_no_fin() {
     at_every_start(&[
         ("A fin 1", "in order; A fin 1; A ESTABLISHED>FIN_WAIT1"),
-        ("B ack 900", "bare; A acked 900 beyond 2"),
+        ("B ack 900", "bare"),
         ("B ack 2", "bare; A acked 2 +1; A FIN_WAIT1>FIN_WAIT2"),
     ]);
 }
@@ -194,4 +195,33 @@ fn unfinished_termination_is_told_at_the_end() {
             "B ESTABLISHED>CLOSE_WAIT; A ended Unfinished FIN_WAIT2 CLOSE_WAIT",
         ),
     ]);
+}
+
+#[test]
+fn ack_captured_before_its_fin_acknowledges_it() {
+    at_every_start(&[
+        ("B ack 2", "bare"),
+        (
+            "A fin 1",
+            "in order; A fin 1; A ESTABLISHED>FIN_WAIT1; A acked 2 +1; A FIN_WAIT1>FIN_WAIT2",
+        ),
+    ]);
+}
+
+#[test]
+fn endings_say_how_long_nothing_came() {
+    let mut wire = Wire::joined(0);
+    for line in ["B fin 1", "A ack 2", "A fin 1", "later", "eof 1", "eof 2"] {
+        wire.does(line);
+    }
+    wire.act("end");
+    let facts: Vec<_> = core::iter::from_fn(|| wire.observer.poll_fact()).collect();
+    // The FIN, the wait, two link ends, the end.
+    let waits = 2_000_000_000 + 4;
+    assert!(facts.iter().any(|fact| {
+        matches!(fact.kind, FactKind::ConversationEnded { how: Ending::Unfinished, silent, .. } if silent == waits)
+    }));
+    assert!(facts.iter().any(|fact| {
+        matches!(fact.kind, FactKind::LastAckLost { waited, ack_seen: false, .. } if waited == waits)
+    }));
 }

@@ -8,10 +8,11 @@ mod plausible;
 
 use std::mem;
 
-use dlmwire_codec::{DecodeError, Limits, Split, split};
+use dlmwire_codec::{DecodeError, Limits, RawFrame, Split, split};
 
 use super::event::{Event, Gap, GapEvidence, HalfSent, Place, Stamp};
 use super::reassembly::{Lane, Outlet};
+pub(super) use plausible::Dialect;
 use plausible::{Search, search};
 
 const HEADER_LEN: usize = 16;
@@ -37,6 +38,8 @@ pub(super) struct Deframer {
     position: u64,
     /// The segment that frames are being completed by, and how many it has completed.
     completing: (u64, u32),
+    /// What its frames have shown so far.
+    dialect: Dialect,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,6 +126,12 @@ impl Deframer {
         }
     }
 
+    /// What its frames have shown so far.
+    #[inline]
+    pub(super) const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Bytes taken by what waits.
     #[inline]
     pub(super) const fn waiting_bytes(&self) -> usize {
@@ -136,6 +145,7 @@ impl Deframer {
             marks: Vec::new(),
             position: 0,
             completing: (0, 0),
+            dialect: Dialect::Unknown,
         }
     }
 
@@ -147,7 +157,7 @@ impl Deframer {
                 Split::Frame { frame, rest } => {
                     let place = self.place(origin, origin);
                     self.position += frame.bytes().len() as u64;
-                    out.frame(lane, frame, place);
+                    self.tell(frame, place, lane, out);
                     bytes = rest;
                 }
                 Split::NeedMore { .. } => {
@@ -223,7 +233,7 @@ impl Deframer {
         if let Split::Frame { frame, .. } = split(&tail, out.limits) {
             let place = self.place(first, origin);
             self.position += tail.len() as u64;
-            out.frame(lane, frame, place);
+            self.tell(frame, place, lane, out);
         }
         out.recycle(tail);
         self.frames(bytes, origin, lane, out);
@@ -233,8 +243,8 @@ impl Deframer {
     #[cold]
     fn seek(&mut self, how: Search, lane: Lane, out: &mut Outlet<'_>) {
         while let State::Seeking { skipped, announce } = self.state {
-            let starts_segment = |at: usize| self.marks.iter().any(|&(mark, _)| mark == at);
-            let found = search(&self.tail, how, out.limits, starts_segment);
+            let dialect = self.dialect.max(lane.dialect);
+            let found = search(&self.tail, how, dialect, out.limits);
             let skipped = skipped + found.skip as u64;
             out.stats.skipped_bytes += found.skip as u64;
             self.position += found.skip as u64;
@@ -277,7 +287,7 @@ impl Deframer {
                     let next = at + frame.bytes().len();
                     let place = self.place(origin_of(at), origin_of(next - 1));
                     self.position += frame.bytes().len() as u64;
-                    out.frame(lane, frame, place);
+                    self.tell(frame, place, lane, out);
                     at = next;
                 }
                 Split::NeedMore { .. } => break None,
@@ -291,6 +301,14 @@ impl Deframer {
             self.lose(error, lane, out);
             self.cut_tail(1);
         }
+    }
+
+    #[inline]
+    fn tell(&mut self, frame: RawFrame<'_>, place: Place, lane: Lane, out: &mut Outlet<'_>) {
+        if self.dialect != Dialect::Numbered {
+            self.dialect = self.dialect.max(Dialect::of(frame.bytes()));
+        }
+        out.frame(lane, frame, place);
     }
 
     fn lose(&mut self, error: DecodeError, lane: Lane, out: &mut Outlet<'_>) {

@@ -58,7 +58,8 @@ impl fmt::Display for BlockFault {
     }
 }
 
-/// Why a capture cannot be read (any further). Offsets count bytes of the capture after decompression.
+/// Why a capture cannot be read (any further). Offsets count bytes of the capture after decompression, those
+/// called compressed bytes of the file.
 #[derive(Debug)]
 pub enum CaptureError {
     /// The file cannot be opened.
@@ -79,10 +80,21 @@ pub enum CaptureError {
     Decompress {
         /// How it is compressed.
         compression: Compression,
+        /// Bytes of the file that the decompressor took.
+        compressed_offset: u64,
         /// Bytes decompressed so far.
         offset: u64,
         /// What the decompressor said.
         source: io::Error,
+    },
+    /// A compressed file ends in the middle. What could be decompressed before was read.
+    CompressedCut {
+        /// How it is compressed.
+        compression: Compression,
+        /// Bytes of the file.
+        compressed_offset: u64,
+        /// Whole packets in it.
+        packets: u64,
     },
     /// There is not a single byte.
     Empty,
@@ -143,11 +155,26 @@ impl fmt::Display for CaptureError {
             Self::Open { path, .. } => write!(f, "cannot open {}", path.display()),
             Self::Read { offset, .. } => write!(f, "reading failed at byte {offset}"),
             Self::Decompress {
-                compression, offset, ..
+                compression,
+                compressed_offset,
+                offset,
+                source,
             } => {
                 write!(
                     f,
-                    "{compression} data is damaged behind byte {offset} of what it holds"
+                    "{compression} data is damaged at or before byte {compressed_offset} of the file, behind \
+                     byte {offset} of what it holds: {source}"
+                )
+            }
+            Self::CompressedCut {
+                compression,
+                compressed_offset,
+                packets,
+            } => {
+                write!(
+                    f,
+                    "{compression} data breaks off where the file ends, at byte {compressed_offset}; it holds \
+                     {packets} whole packets"
                 )
             }
             Self::Empty => f.write_str("the capture is empty"),
@@ -191,11 +218,11 @@ impl fmt::Display for CaptureError {
 impl error::Error for CaptureError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
-            Self::Open { source, .. }
-            | Self::Read { source, .. }
-            | Self::Decompress { source, .. }
-            | Self::Write { source } => Some(source),
-            Self::Empty
+            Self::Open { source, .. } | Self::Read { source, .. } | Self::Write { source } => Some(source),
+            // What the decompressor said is part of the message.
+            Self::Decompress { .. }
+            | Self::CompressedCut { .. }
+            | Self::Empty
             | Self::NotACapture { .. }
             | Self::HeaderTruncated { .. }
             | Self::UnsupportedLinkType { .. }

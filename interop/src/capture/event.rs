@@ -287,6 +287,9 @@ pub enum Event<'a> {
         error: DecodeError,
     },
     /// Part of the stream is not in the capture. The stream goes on behind it.
+    ///
+    /// May come for a link that is down already, if it was reset: then what is missing lies before, between or
+    /// behind [`Late`](Self::Late) frames.
     Missing {
         /// The link.
         link: LinkId,

@@ -36,11 +36,14 @@ pub enum LinkType {
     RawIp,
     /// BSD loopback: 4 bytes of address family, in either byte order.
     Loopback,
-    /// Something else, by its number; `u32::MAX` for a packet of an interface that was never described.
+    /// Something else, by its number; [`UNDESCRIBED`](Self::UNDESCRIBED) if the file does not say.
     Unsupported(u32),
 }
 
 impl LinkType {
+    /// Stands for the number of an interface that was never described (pcapng).
+    pub const UNDESCRIBED: u32 = u32::MAX;
+
     /// Reads a number as in pcap and pcapng files.
     pub const fn from_number(number: u32) -> Self {
         match number {

@@ -98,7 +98,9 @@ impl Default for Options {
 pub enum End {
     /// Where its last packet ended.
     Complete,
-    /// Inside a packet, as happens when the capturing program is killed. Everything before it was read.
+    /// Inside a packet, as happens when the capturing program is killed. Everything before it was read. A
+    /// compressed file that ends in the middle is [`Damaged`](Self::Damaged) by
+    /// [`CaptureError::CompressedCut`].
     Truncated {
         /// Number of the packet that is cut.
         packet: u64,

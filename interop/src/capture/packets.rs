@@ -95,14 +95,9 @@ impl Packets {
     fn start(mut source: Source) -> Result<Self, CaptureError> {
         source.ensure(PCAP_HEADER_LEN)?;
         let bytes = source.bytes();
-        match (bytes.len(), source.is_cut()) {
-            (0, false) => return Err(CaptureError::Empty),
-            (have @ 0..PCAP_HEADER_LEN, true) => {
-                return Err(CaptureError::HeaderTruncated {
-                    have,
-                    needed: PCAP_HEADER_LEN,
-                });
-            }
+        match source.cut(0) {
+            Some(cut) if bytes.len() < PCAP_HEADER_LEN => return Err(cut),
+            None if bytes.is_empty() => return Err(CaptureError::Empty),
             _ => {}
         }
         let mut magic = [0; 4];
@@ -180,7 +175,7 @@ impl Pcap {
         }
         let length = RECORD_HEADER_LEN + captured as usize;
         if !source.ensure(length).map_err(End::Damaged)? {
-            return Err(End::Truncated { packet, offset });
+            return Err(cut_in(source, packet));
         }
         let bytes = source.take(length);
         let parsed = if self.big_endian {
@@ -214,12 +209,18 @@ fn link_type_of(header: &PcapHeader) -> LinkType {
 
 /// Why there is no whole record header or block header in the window.
 fn end_of(source: &Source, packet: u64) -> End {
-    if source.bytes().is_empty() && !source.is_cut() {
+    if source.bytes().is_empty() && source.cut(0).is_none() {
         End::Complete
     } else {
-        End::Truncated {
-            packet,
-            offset: source.offset(),
-        }
+        cut_in(source, packet)
     }
+}
+
+/// The file ends inside the record or block that starts here.
+#[cold]
+fn cut_in(source: &Source, packet: u64) -> End {
+    let offset = source.offset();
+    source
+        .cut(packet - 1)
+        .map_or(End::Truncated { packet, offset }, End::Damaged)
 }

@@ -3,8 +3,9 @@
 use dlmwire_codec::{Limits, RawFrame};
 
 use super::Options;
+use super::deframe::Dialect;
 use super::event::{Ending, Event, Gap, GapEvidence, HalfSent, LinkId, Place, Side, Sink, Stamp};
-use super::layers::{Datagram, Fragment, Layers, TCP, layers};
+use super::layers::{Datagram, Fragment, Layers, LinkType, TCP, layers};
 use super::packets::Packet;
 use super::sctp::Sctp;
 use super::stats::CaptureStats;
@@ -62,7 +63,7 @@ impl Reassembler {
         match layers(packet) {
             Layers::Ip(datagram) => self.datagram(&datagram, packet.stamp, sink),
             Layers::Other => self.stats.other_packets += 1,
-            Layers::UnknownLink => self.stats.unknown_link_layer += 1,
+            Layers::UnknownLink => self.unknown_link(packet.link_type),
             Layers::Undecodable => self.stats.undecodable += 1,
         }
     }
@@ -84,6 +85,17 @@ impl Reassembler {
     /// Counts so far.
     pub const fn stats(&self) -> &CaptureStats {
         &self.stats
+    }
+
+    #[cold]
+    fn unknown_link(&mut self, link_type: LinkType) {
+        self.stats.unknown_link_layer += 1;
+        match link_type {
+            LinkType::Unsupported(LinkType::UNDESCRIBED) => self.stats.undescribed_interface += 1,
+            known => {
+                self.stats.unsupported_link_type.get_or_insert(known.number());
+            }
+        }
     }
 
     #[inline]
@@ -157,6 +169,8 @@ pub(super) struct Lane {
     pub(super) from: Side,
     /// Whether the link was reset before.
     pub(super) late: bool,
+    /// What both directions have shown of how the ends talk.
+    pub(super) dialect: Dialect,
 }
 
 impl Outlet<'_> {
@@ -187,7 +201,8 @@ impl Outlet<'_> {
         });
     }
 
-    /// Something about a direction. Of a link that is down only late frames are told.
+    /// Something about a direction. Of a link that is down only late frames, and what is missing between
+    /// them, are told.
     pub(super) fn emit_on(&mut self, lane: Lane, event: Event<'_>) {
         if !lane.late {
             self.emit(event);
@@ -195,9 +210,6 @@ impl Outlet<'_> {
     }
 
     pub(super) fn missing(&mut self, lane: Lane, gap: Gap, evidence: GapEvidence, broken: Option<HalfSent>) {
-        if lane.late {
-            return;
-        }
         self.stats.gaps += 1;
         match gap {
             Gap::Bytes(bytes) => self.stats.missing_bytes += bytes,
@@ -226,6 +238,11 @@ impl Outlet<'_> {
         self.stats.cut_directions += half_sent.iter().flatten().count() as u64;
         self.stats.links_evicted += u64::from(why == Ending::Evicted);
         self.emit(Event::LinkDown { link, why, half_sent });
+    }
+
+    /// A link that was reset before is forgotten.
+    pub(super) fn late_end(&mut self, half_sent: [Option<HalfSent>; 2]) {
+        self.stats.late_cut_directions += half_sent.iter().flatten().count() as u64;
     }
 
     /// An empty buffer, used before if possible.

@@ -55,7 +55,9 @@ pub fn repeat(
         loop {
             let packet = match packets.next() {
                 Ok(packet) => packet,
-                Err(End::Complete | End::Truncated { .. }) => break,
+                Err(
+                    End::Complete | End::Truncated { .. } | End::Damaged(CaptureError::CompressedCut { .. }),
+                ) => break,
                 Err(End::Damaged(error)) => return Err(error),
             };
             if output.written == 0 {

@@ -4,25 +4,24 @@
 //! side's tag stands in every packet sent to it. Where the handshake is not in the capture, the two
 //! directions are brought together by addresses and ports, or by ports alone if they use different paths.
 
+mod association;
 mod chunks;
 mod stream;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use rustc_hash::FxHashMap;
 
 use super::Options;
-use super::event::{Begun, Ending, Endpoint, Event, LinkId, Side, Transport};
-use super::layers::{Address, Datagram};
+use super::event::{Begun, Ending, Endpoint, Event, Side, Transport};
+use super::layers::Datagram;
 use super::links::{Departed, Lingering, Links, Slot};
 use super::reassembly::{Lane, Outlet, Ports};
 use super::stats::SctpStats;
 use super::tcp::Flow;
+use association::{Association, State};
 use chunks::{Chunk, Data, Init, chunks};
 use stream::Stream;
-
-/// More addresses than any node has.
-const ADDRESSES_MAX: usize = 32;
 
 /// The associations of a capture.
 pub(super) struct Sctp {
@@ -47,30 +46,6 @@ struct Tag {
     tag: u32,
     owner_port: u16,
     other_port: u16,
-}
-
-#[derive(Debug)]
-struct Association {
-    flow: Flow,
-    state: State,
-    begun: Begun,
-    ports: [u16; 2],
-    /// The tag that each side chose.
-    tags: [Option<u32>; 2],
-    addresses: [Vec<IpAddr>; 2],
-    /// Where the last packet of each side came from and went to.
-    paths: [Option<Path>; 2],
-    streams: [Stream; 2],
-}
-
-type Path = (Address, Address);
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    Opening,
-    Up(LinkId),
-    /// It was aborted; what was under way may still come.
-    Lingering(LinkId),
 }
 
 /// The packet that a chunk came in.
@@ -132,11 +107,14 @@ impl Sctp {
         };
         out.stats.sctp.packets += 1;
         let packet = Packet { datagram, ports, tag };
-        let mut strayed = false;
+        let (mut strayed, mut data_strayed) = (false, false);
         for chunk in chunks {
             count(&chunk, &mut out.stats.sctp);
-            strayed |= self.chunk(packet, &chunk, out).is_none();
+            let stray = self.chunk(packet, &chunk, out).is_none();
+            strayed |= stray;
+            data_strayed |= stray && matches!(chunk, Chunk::Data(_));
         }
+        out.stats.stray_data_packets += u64::from(data_strayed);
         out.stats.stray_packets += u64::from(strayed);
         if self.waiting_bytes > self.waiting_bytes_total_max {
             self.evict(out);
@@ -243,9 +221,16 @@ impl Sctp {
             State::Up(link) => (link, false),
             State::Lingering(link) => (link, true),
         };
+        let dialect = association.dialect();
         let stream = &mut association.streams[from.index()];
         let before = stream.waiting_bytes();
-        act(stream, Lane { link, from, late }, out);
+        let lane = Lane {
+            link,
+            from,
+            late,
+            dialect,
+        };
+        act(stream, lane, out);
         self.waiting_bytes = self.waiting_bytes + stream.waiting_bytes() - before;
     }
 
@@ -266,7 +251,7 @@ impl Sctp {
         let mut association = Association::new(packet, true, Begun::Handshake);
         association.tags[Side::A.index()] = Some(init.tag);
         association.streams[Side::A.index()].begin(init.tsn);
-        association.list(Side::A, init);
+        association.list(Side::A, init, &mut out.stats.sctp);
         let slot = self.insert(association, out);
         self.tags.insert(tag, (slot, Side::A));
         self.half_known.insert((source, destination), slot);
@@ -291,7 +276,7 @@ impl Sctp {
             self.tags.remove(&tag(earlier));
         }
         association.streams[Side::B.index()].begin(init.tsn);
-        association.list(Side::B, init);
+        association.list(Side::B, init, &mut out.stats.sctp);
         self.tags.insert(tag(init.tag), (slot, Side::B));
         self.half_known.remove(&(destination, source));
         Some(())
@@ -438,15 +423,26 @@ impl Sctp {
             .map(Stream::waiting_bytes)
             .sum::<usize>();
         let (link, late) = match association.state {
-            State::Opening => return,
+            State::Opening => {
+                out.stats.openings_evicted += u64::from(why == Ending::Evicted);
+                return;
+            }
             State::Up(link) => (link, false),
             State::Lingering(link) => (link, true),
         };
+        let dialect = association.dialect();
         let half_sent = Side::BOTH.map(|from| {
-            let lane = Lane { link, from, late };
+            let lane = Lane {
+                link,
+                from,
+                late,
+                dialect,
+            };
             association.streams[from.index()].finish(lane, out)
         });
-        if !late {
+        if late {
+            out.late_end(half_sent);
+        } else {
             out.link_down(link, why, half_sent);
         }
     }
@@ -455,63 +451,6 @@ impl Sctp {
     fn evict(&mut self, out: &mut Outlet<'_>) {
         for slot in self.links.oldest() {
             self.close(slot, Ending::Evicted, out);
-        }
-    }
-}
-
-impl Association {
-    fn new(packet: Packet<'_, '_>, from_a: bool, begun: Begun) -> Self {
-        let (source, destination) = (packet.source(), packet.destination());
-        let [a, b] = if from_a {
-            [source, destination]
-        } else {
-            [destination, source]
-        };
-        Self {
-            flow: Flow::of(packet.datagram, packet.ports).0,
-            state: State::Opening,
-            begun,
-            ports: [a.port(), b.port()],
-            tags: [None; 2],
-            addresses: [vec![a.ip()], vec![b.ip()]],
-            paths: [None; 2],
-            streams: [Stream::new(), Stream::new()],
-        }
-    }
-
-    fn tag(&self, owner: Side) -> Option<Tag> {
-        let (owner_port, other_port) = (self.ports[owner.index()], self.ports[owner.other().index()]);
-        self.tags[owner.index()].map(|tag| Tag {
-            tag,
-            owner_port,
-            other_port,
-        })
-    }
-
-    const fn lacks_tag(&self, owner: Side) -> bool {
-        self.tags[owner.index()].is_none()
-    }
-
-    /// Takes the addresses that a side lists in its INIT or INIT ACK.
-    fn list(&mut self, side: Side, init: &Init<'_>) {
-        let addresses = &mut self.addresses[side.index()];
-        for address in init.addresses() {
-            if addresses.len() < ADDRESSES_MAX && !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-    }
-
-    /// Takes an address that a packet shows.
-    #[cold]
-    fn learn(&mut self, side: Side, address: IpAddr, out: &mut Outlet<'_>) {
-        let addresses = &mut self.addresses[side.index()];
-        if addresses.contains(&address) || addresses.len() >= ADDRESSES_MAX {
-            return;
-        }
-        addresses.push(address);
-        if let State::Up(link) = self.state {
-            out.emit(Event::AddressAdded { link, side, address });
         }
     }
 }

@@ -3,22 +3,23 @@
 //! What a file is decides its first bytes, not its name. The window grows only as bytes really arrive, so
 //! that a length stated in the file allocates nothing.
 
+mod gzip;
+mod zstd;
+
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
-
-use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use std::rc::Rc;
 
 use super::error::{CaptureError, Compression};
+use gzip::GzipMembers;
+use zstd::ZstdFrames;
 
 /// What is read at once. Small enough for the processor's second level cache, large enough for any packet.
 const WINDOW_BYTES: usize = 512 << 10;
 const COMPRESSED_BUFFER_BYTES: usize = 128 << 10;
-/// Larger windows are refused: the decompressor allocates them on the file's word.
-const ZSTD_WINDOW_BYTES_MAX: u64 = 64 << 20;
 
 /// The bytes of a capture, seen through a window.
 pub(super) struct Source {
@@ -32,6 +33,8 @@ pub(super) struct Source {
     ended: bool,
     /// The compressed file ends in the middle.
     cut: bool,
+    /// Bytes of the compressed file that the decompressor has taken.
+    compressed: Rc<Cell<u64>>,
 }
 
 impl Source {
@@ -55,15 +58,19 @@ impl Source {
         }
         let head = magic.get(..have).unwrap_or_default().to_vec();
         let whole = Cursor::new(head).chain(reader);
+        let compressed = Rc::new(Cell::new(0));
+        let counted = |whole| Counted {
+            inner: BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, whole),
+            taken: Rc::clone(&compressed),
+        };
         let (reader, compression): (Box<dyn Read>, _) = match magic {
             [0x1f, 0x8b, ..] => (
-                Box::new(MultiGzDecoder::new(buffered(whole))),
+                Box::new(GzipMembers::new(counted(whole))),
                 Some(Compression::Gzip),
             ),
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => (
-                Box::new(ZstdFrames::new(buffered(whole))),
-                Some(Compression::Zstd),
-            ),
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+                (Box::new(ZstdFrames::new(counted(whole))), Some(Compression::Zstd))
+            }
             _ => (Box::new(whole), None),
         };
         let window = vec![0; WINDOW_BYTES];
@@ -76,6 +83,7 @@ impl Source {
             offset: 0,
             ended: false,
             cut: false,
+            compressed,
         })
     }
 
@@ -109,9 +117,14 @@ impl Source {
         self.offset
     }
 
-    /// Whether the file ends in the middle of its compressed data.
-    pub(super) const fn is_cut(&self) -> bool {
-        self.cut
+    /// What to say if the file ends in the middle of its compressed data, behind so many whole packets.
+    pub(super) fn cut(&self, packets: u64) -> Option<CaptureError> {
+        let compression = self.compression.filter(|_| self.cut)?;
+        Some(CaptureError::CompressedCut {
+            compression,
+            compressed_offset: self.compressed.get(),
+            packets,
+        })
     }
 
     #[cold]
@@ -146,6 +159,7 @@ impl Source {
             (Some(compression), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other) => {
                 CaptureError::Decompress {
                     compression,
+                    compressed_offset: self.compressed.get(),
                     offset,
                     source,
                 }
@@ -153,10 +167,6 @@ impl Source {
             _ => CaptureError::Read { offset, source },
         }
     }
-}
-
-fn buffered<R: Read>(reader: R) -> BufReader<R> {
-    BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, reader)
 }
 
 /// Reads until `buffer` is full or the input ends.
@@ -173,84 +183,27 @@ fn read_full(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(have)
 }
 
-type Whole<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
-
-/// Zstandard frames one after the other; ruzstd itself stops after the first.
-struct ZstdFrames<R: Read> {
-    source: Whole<R>,
-    decoder: FrameDecoder,
-    in_frame: bool,
+/// A reader that counts what is taken out of it.
+struct Counted<B> {
+    inner: B,
+    taken: Rc<Cell<u64>>,
 }
 
-impl<R: Read> ZstdFrames<R> {
-    fn new(source: Whole<R>) -> Self {
-        let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(ZSTD_WINDOW_BYTES_MAX);
-        Self {
-            source,
-            decoder,
-            in_frame: false,
-        }
-    }
-
-    fn start_frame(&mut self) -> io::Result<()> {
-        match self.decoder.reset(&mut self.source) {
-            Ok(()) => self.in_frame = true,
-            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                length, ..
-            })) => {
-                io::copy(&mut (&mut self.source).take(u64::from(length)), &mut io::sink())?;
-            }
-            Err(error) => return Err(self.failure(error)),
-        }
-        Ok(())
-    }
-
-    fn decode_some(&mut self) -> io::Result<()> {
-        while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-            let step = self
-                .decoder
-                .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1));
-            if let Err(error) = step {
-                return Err(self.failure(error));
-            }
-        }
-        Ok(())
-    }
-
-    fn end_frame(&mut self) -> io::Result<()> {
-        self.in_frame = false;
-        let stated = self.decoder.get_checksum_from_data();
-        if stated.is_some() && stated != self.decoder.get_calculated_checksum() {
-            return Err(io::Error::new(ErrorKind::InvalidData, "the checksum differs"));
-        }
-        Ok(())
-    }
-
-    /// Running out of input is a cut file, everything else a damaged one.
-    fn failure(&mut self, error: FrameDecoderError) -> io::Error {
-        match self.source.fill_buf() {
-            Ok([]) => io::Error::new(ErrorKind::UnexpectedEof, error),
-            Ok(_) => io::Error::new(ErrorKind::InvalidData, error),
-            Err(error) => error,
-        }
-    }
-}
-
-impl<R: Read> Read for ZstdFrames<R> {
+impl<B: BufRead> Read for Counted<B> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if self.in_frame {
-                self.decode_some()?;
-                if self.decoder.can_collect() > 0 {
-                    return self.decoder.read(buffer);
-                }
-                self.end_frame()?;
-            }
-            if self.source.fill_buf()?.is_empty() {
-                return Ok(0);
-            }
-            self.start_frame()?;
-        }
+        let count = self.inner.read(buffer)?;
+        self.taken.set(self.taken.get() + count as u64);
+        Ok(count)
+    }
+}
+
+impl<B: BufRead> BufRead for Counted<B> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.taken.set(self.taken.get() + count as u64);
+        self.inner.consume(count);
     }
 }

@@ -13,6 +13,10 @@ pub struct CaptureStats {
     pub truncated_packets: u64,
     /// Packets with a link layer that is not known here.
     pub unknown_link_layer: u64,
+    /// Of these: the file does not say what the link layer is (pcapng, interface never described).
+    pub undescribed_interface: u64,
+    /// The first link type among them that the file names, see <https://www.tcpdump.org/linktypes.html>.
+    pub unsupported_link_type: Option<u32>,
     /// Packets whose IP, TCP or SCTP header is damaged or cut off.
     pub undecodable: u64,
     /// Packets that are not DLM traffic: other protocols, other ports.
@@ -23,10 +27,14 @@ pub struct CaptureStats {
     pub seen_twice: u64,
     /// DLM packets that belong to no link: after its end, or pure acknowledgements without one.
     pub stray_packets: u64,
+    /// Of these: with data, that was not looked at.
+    pub stray_data_packets: u64,
     /// Links reported up.
     pub links: u64,
     /// Links given up because there were too many, or too many bytes waited.
     pub links_evicted: u64,
+    /// Openings not answered yet that were given up because there were too many.
+    pub openings_evicted: u64,
     /// Frames reported.
     pub frames: u64,
     /// Frames that came on links reset before, not among the others.
@@ -35,7 +43,7 @@ pub struct CaptureStats {
     pub frame_bytes: u64,
     /// Times that a length field could not be right.
     pub framing_lost: u64,
-    /// Times that something was reported missing.
+    /// Times that something was reported missing, on links reset before as well.
     pub gaps: u64,
     /// Bytes known to be missing.
     pub missing_bytes: u64,
@@ -45,6 +53,10 @@ pub struct CaptureStats {
     pub skipped_bytes: u64,
     /// Directions of a link that end inside a frame.
     pub cut_directions: u64,
+    /// Directions of a link reset before that end inside a late frame. Reported by no event.
+    pub late_cut_directions: u64,
+    /// Bytes of data so far ahead of their stream that they were never part of it. Not looked at.
+    pub unplaced_bytes: u64,
     /// What TCP did.
     pub tcp: TcpStats,
     /// What SCTP did.
@@ -121,4 +133,6 @@ pub struct SctpStats {
     pub unknown_chunks: u64,
     /// Chunks whose length cannot be right; the rest of the packet is ignored.
     pub bad_chunks: u64,
+    /// Times that an address was not noted because its side has too many.
+    pub addresses_ignored: u64,
 }

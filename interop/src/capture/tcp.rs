@@ -13,6 +13,7 @@ use etherparse::TcpHeaderSlice;
 use rustc_hash::FxHashMap;
 
 use super::Options;
+use super::deframe::Dialect;
 use super::event::{Begun, Ending, Endpoint, Event, LinkId, Side, Transport};
 use super::layers::{Address, Datagram};
 use super::links::{Departed, Lingering, Links, Slot};
@@ -280,15 +281,26 @@ impl Tcp {
         self.slots.remove(&connection.flow);
         self.waiting_bytes -= connection.waiting_bytes();
         let (link, late) = match connection.state {
-            State::Opening => return,
+            State::Opening => {
+                out.stats.openings_evicted += u64::from(why == Ending::Evicted);
+                return;
+            }
             State::Up(link) => (link, false),
             State::Lingering(link) => (link, true),
         };
+        let dialect = connection.dialect();
         let half_sent = Side::BOTH.map(|from| {
-            let lane = Lane { link, from, late };
+            let lane = Lane {
+                link,
+                from,
+                late,
+                dialect,
+            };
             connection.streams[from.index()].finish(lane, out)
         });
-        if !late {
+        if late {
+            out.late_end(half_sent);
+        } else {
             out.link_down(link, why, half_sent);
         }
         if !matches!(why, Ending::Evicted | Ending::Replaced) {
@@ -321,6 +333,7 @@ impl Tcp {
     #[cold]
     fn count_stray(segment: &Segment<'_>, out: &mut Outlet<'_>) {
         out.stats.stray_packets += 1;
+        out.stats.stray_data_packets += u64::from(segment.piece.len() > 0);
         out.stats.tcp.data_segments += u64::from(segment.piece.len() > 0);
     }
 }
@@ -353,7 +366,13 @@ impl Connection {
             State::Lingering(link) => (link, true),
             State::Opening => (self.answered(segment, from, out)?, false),
         };
-        let lane = Lane { link, from, late };
+        let dialect = self.dialect();
+        let lane = Lane {
+            link,
+            from,
+            late,
+            dialect,
+        };
         let [a, b] = &mut self.streams;
         let (ours, theirs) = if from == Side::A { (a, b) } else { (b, a) };
         let len = segment.piece.len();
@@ -369,6 +388,7 @@ impl Connection {
                     link,
                     from: from.other(),
                     late,
+                    dialect,
                 },
                 out,
             );
@@ -471,6 +491,12 @@ impl Connection {
         let [low, high] = [self.flow.low, self.flow.high]
             .map(|(address, port)| SocketAddr::new(IpAddr::from(address), port));
         if self.a_is_low { [low, high] } else { [high, low] }
+    }
+
+    #[inline]
+    fn dialect(&self) -> Dialect {
+        let [a, b] = &self.streams;
+        a.dialect().max(b.dialect())
     }
 
     #[inline]

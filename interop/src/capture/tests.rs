@@ -1,7 +1,9 @@
 //! Captures made by hand, told back as lines.
 
+mod compressed;
 mod damage;
 mod files;
+mod holes;
 mod sctp;
 mod tcp;
 

@@ -4,7 +4,7 @@ use pcap_parser::pcapng::{
     OptionCode, PcapNGOption, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
 };
 
-use super::{NANOS_PER_SECOND, Packet, RECORD_BYTES_MAX, end_of};
+use super::{NANOS_PER_SECOND, Packet, RECORD_BYTES_MAX, cut_in, end_of};
 use crate::capture::End;
 use crate::capture::error::{BlockFault, CaptureError};
 use crate::capture::event::{Stamp, Timestamp};
@@ -96,7 +96,7 @@ impl Sections {
         }
         let bytes = length as usize;
         if !source.ensure(bytes).map_err(End::Damaged)? {
-            return Err(End::Truncated { packet, offset });
+            return Err(cut_in(source, packet));
         }
         let trailer = source
             .bytes()
@@ -149,7 +149,9 @@ impl Sections {
                 packet: number,
                 time: self.last_time,
             },
-            link_type: interface.map_or(LinkType::Unsupported(u32::MAX), |interface| interface.link_type),
+            link_type: interface.map_or(LinkType::Unsupported(LinkType::UNDESCRIBED), |interface| {
+                interface.link_type
+            }),
             data,
             wire_len: fields.wire_len,
         })

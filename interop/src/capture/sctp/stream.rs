@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::chunks::Data;
-use crate::capture::deframe::{Deframer, Origin};
+use crate::capture::deframe::{Deframer, Dialect, Origin};
 use crate::capture::event::{Event, Gap, GapEvidence, HalfSent};
 use crate::capture::reassembly::{Lane, Outlet};
 
@@ -110,6 +110,12 @@ impl Stream {
         }
     }
 
+    /// What its frames have shown so far.
+    #[inline]
+    pub(super) const fn dialect(&self) -> Dialect {
+        self.deframer.dialect()
+    }
+
     /// Bytes that wait.
     #[inline]
     pub(super) const fn waiting_bytes(&self) -> usize {
@@ -189,6 +195,7 @@ impl Stream {
         }
         if at - self.position > HOLE_CHUNKS_MAX {
             out.stats.sctp.bad_chunks += 1;
+            out.stats.unplaced_bytes += data.bytes.len() as u64 + data.cut;
             return;
         }
         let at_once = data.unordered && data.begins && data.ends;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::capture::deframe::{Deframer, Origin};
+use crate::capture::deframe::{Deframer, Dialect, Origin};
 use crate::capture::event::{Event, Gap, GapEvidence, HalfSent};
 use crate::capture::reassembly::{Lane, Outlet};
 
@@ -172,6 +172,12 @@ impl Stream {
         self.half_closed
     }
 
+    /// What its frames have shown so far.
+    #[inline]
+    pub(super) const fn dialect(&self) -> Dialect {
+        self.deframer.dialect()
+    }
+
     /// Bytes that wait.
     #[inline]
     pub(super) const fn waiting_bytes(&self) -> usize {
@@ -187,6 +193,7 @@ impl Stream {
     pub(super) fn finish(&mut self, lane: Lane, out: &mut Outlet<'_>) -> Option<HalfSent> {
         while let Some(first) = self.waiting.first_key_value().map(|(&at, _)| at) {
             if first.saturating_sub(self.position.max(self.acked)) > HOLE_BYTES_MAX {
+                out.stats.unplaced_bytes += self.waiting.values().map(Waiting::len).sum::<u64>();
                 break;
             }
             self.give_up(first, GapEvidence::End, lane, out);

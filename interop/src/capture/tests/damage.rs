@@ -1,6 +1,6 @@
 //! Damaged captures: nothing may panic, hang, or use memory by what the damage states.
 
-use super::files::{gzip, zstd};
+use super::compressed::{gzip, zstd};
 use super::told;
 use crate::capture::testkit::chunks::{
     WHOLE, abort, cookie_ack, cookie_echo, data, init, init_ack, packet, sack,
@@ -135,7 +135,7 @@ fn shuffled_and_damaged_packets_keep_the_grammar() {
     }
 }
 
-/// Nothing is told of a link before it is up, and only late frames once it is down; every link goes down.
+/// Nothing is told of a link before it is up, and only late frames and what is missing once it is down; every link goes down.
 fn grammar_holds(packets: &[Vec<u8>], seed: u64) {
     let mut up: Vec<bool> = Vec::new();
     let mut sink = |_: Stamp, event: Event<'_>| {
@@ -146,9 +146,12 @@ fn grammar_holds(packets: &[Vec<u8>], seed: u64) {
                 return;
             }
             Event::Late { link, .. } => (link, false),
+            Event::Missing { link, .. } => {
+                assert!(link.get() < up.len() as u64, "seed {seed}: {event:?}");
+                return;
+            }
             Event::Frame { link, .. }
             | Event::FramingLost { link, .. }
-            | Event::Missing { link, .. }
             | Event::Resynchronised { link, .. }
             | Event::Retransmitted { link, .. }
             | Event::AddressAdded { link, .. }

@@ -1,10 +1,11 @@
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 
+use super::compressed::gzip;
 use super::{on_ethernet, told, told_whole};
 use crate::capture::testkit::{
     PcapFile, PcapngFile, TcpSegment, TcpTalk, cooked, cooked2, ethernet, ethernet_tagged, frames, ip,
 };
-use crate::capture::{CaptureError, Compression, End, LinkType, Packets, Side, Timestamp, read_path};
+use crate::capture::{End, LinkType, Packets, Side, Timestamp, read_path};
 
 const UP: &str = "0 up TCP Handshake 10.0.0.1:40000 10.0.0.2:21064";
 
@@ -18,11 +19,11 @@ fn segments() -> Vec<TcpSegment> {
     ]
 }
 
-fn packets() -> Vec<Vec<u8>> {
+pub(super) fn packets() -> Vec<Vec<u8>> {
     segments().iter().map(TcpSegment::packet).collect()
 }
 
-const EXPECTED: [&str; 4] = [UP, "0 A 1", "0 B 2", "0 down EndOfCapture"];
+pub(super) const EXPECTED: [&str; 4] = [UP, "0 A 1", "0 B 2", "0 down EndOfCapture"];
 
 #[test]
 fn link_layers_lead_to_the_same_frames() {
@@ -183,23 +184,28 @@ fn pcapng_interfaces_and_sections_have_their_own_link_types() {
     let (lines, stats) = told_whole(file.bytes);
     assert_eq!(lines, EXPECTED);
     assert_eq!((stats.packets, stats.unknown_link_layer), (6, 2));
+    assert_eq!(
+        (stats.undescribed_interface, stats.unsupported_link_type),
+        (1, Some(147))
+    );
 }
 
 #[test]
-fn compressed_captures_are_recognised_by_their_content() {
-    let plain = on_ethernet(&packets());
-    assert_eq!(told_whole(gzip(&plain)).0, EXPECTED);
-    assert_eq!(told_whole(zstd(&plain)).0, EXPECTED);
-    let skippable = [
-        &[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 7, 7, 7][..],
-        &zstd(&plain[..50]),
-        &zstd(&plain[50..]),
-    ];
-    assert_eq!(told_whole(skippable.concat()).0, EXPECTED);
-    assert_eq!(
-        told_whole([gzip(&plain[..50]), gzip(&plain[50..])].concat()).0,
-        EXPECTED
-    );
+fn pcapng_of_which_nothing_is_known_says_so() {
+    let mut file = PcapngFile::new(false);
+    for packet in packets() {
+        file.packet(0, 1, &ethernet(&packet));
+    }
+    let (lines, stats) = told_whole(file.bytes);
+    assert!(lines.is_empty());
+    assert_eq!((stats.unknown_link_layer, stats.undescribed_interface), (4, 4));
+    assert_eq!(stats.unsupported_link_type, None);
+    let mut file = PcapngFile::new(false);
+    file.interface(127, 6);
+    file.packet(0, 1, &[0; 40]);
+    let (_, stats) = told_whole(file.bytes);
+    assert_eq!((stats.unknown_link_layer, stats.undescribed_interface), (1, 0));
+    assert_eq!(stats.unsupported_link_type, Some(127));
 }
 
 #[test]
@@ -221,36 +227,6 @@ fn file_cut_anywhere_is_truncated_and_the_rest_is_read() {
                 assert_eq!(offset, boundaries[usize::try_from(whole).expect("few")] as u64);
             }
             End::Damaged(error) => panic!("{error}"),
-        }
-    }
-}
-
-#[test]
-fn compressed_file_cut_short_is_truncated() {
-    let mut file = PcapFile::new(1);
-    for n in 0..20_000_u32 {
-        file.packet(&n.wrapping_mul(0x9e37_79b1).to_le_bytes().repeat(10));
-    }
-    for (compressed, compression) in [
-        (gzip(&file.bytes), Compression::Gzip),
-        (zstd(&file.bytes), Compression::Zstd),
-    ] {
-        let half = compressed[..compressed.len() / 2].to_vec();
-        let summary = told(half).1.expect("its beginning is there");
-        assert!(
-            matches!(summary.end, End::Truncated { .. }),
-            "{compression}: {:?}",
-            summary.end
-        );
-        let mut damaged = compressed.clone();
-        for byte in &mut damaged[compressed.len() / 2..] {
-            *byte ^= 0xa5;
-        }
-        let summary = told(damaged).1.expect("its beginning is there");
-        match summary.end {
-            End::Damaged(CaptureError::Decompress { compression: of, .. }) => assert_eq!(of, compression),
-            End::Truncated { .. } | End::Damaged(_) => {}
-            End::Complete => panic!("{compression} damage went unnoticed"),
         }
     }
 }
@@ -367,14 +343,4 @@ fn swapped(file: &[u8]) -> Vec<u8> {
         at += 16 + usize::from(u16::from_le_bytes([file[at + 8], file[at + 9]]));
     }
     swapped
-}
-
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).expect("memory");
-    encoder.finish().expect("memory")
-}
-
-pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
-    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }

@@ -310,3 +310,27 @@ fn broken_chunk_lengths_are_counted() {
     assert_eq!(lines, [UP, END]);
     assert_eq!(stats.sctp.bad_chunks, 2);
 }
+
+#[test]
+fn addresses_beyond_the_bound_are_counted() {
+    let many: Vec<IpAddr> = (1..=40).map(|host| IpAddr::from([10, 1, 0, host])).collect();
+    let association = Association::new().handshake([100, 200], &[&many, &[]]);
+    let (_, stats) = association.told();
+    assert_eq!(stats.sctp.addresses_ignored, 9);
+}
+
+#[test]
+fn chunk_far_ahead_of_its_stream_is_counted() {
+    let mut association = Association::open();
+    association.push(Side::A, &[data(100 + (1 << 21), WHOLE, &frames::ack(1, 1))]);
+    let (_, stats) = association.told();
+    assert_eq!((stats.sctp.bad_chunks, stats.unplaced_bytes), (1, 16));
+}
+
+#[test]
+fn data_without_an_association_is_counted() {
+    let mut association = Association::open();
+    association.push_tagged(Side::A, 0x1234_5678, &[data(100, WHOLE, &frames::ack(1, 1))]);
+    let (_, stats) = association.told();
+    assert_eq!((stats.stray_packets, stats.stray_data_packets), (1, 1));
+}

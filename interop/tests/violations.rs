@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dlmwire_codec::{
     Command, Content, Frame, FrameFields, HEADER_LEN, InnerFields, Limits, MsgType, NodeId, Options,
     OptsFields, Seq, Split, Version, split,
 };
 use dlmwire_interop::capture::{self, Event, Side, Stamp, Timestamp};
-use dlmwire_interop::check::{Checker, Known, Report, Severity};
+use dlmwire_interop::check::{Checker, KernelLog, Known, Report, Severity, rules};
 use dlmwire_interop::synth::{CaptureWriter, End, TcpLink};
 
 /// Something that happens on the made-up wire.
@@ -27,6 +27,15 @@ enum Step {
     Reset,
     /// A new connection, dialled by the same end.
     Open,
+    /// Sent on a second connection, which stays open beside the first.
+    Aside {
+        from: End,
+        bytes: Vec<u8>,
+    },
+    /// Sent to the acceptor by a third host.
+    Stranger {
+        bytes: Vec<u8>,
+    },
     Wait {
         seconds: u64,
     },
@@ -167,11 +176,12 @@ const CASES: &[Case] = &[
     case("ack_beyond", workload, |s| ack(s, 1000), &["DLM-ACK-001"]),
     case("ack_back", workload, |s| ack(s, -50), &["DLM-ACK-002"]),
     case("data_after_fin", workload, data_after_fin, &["DLM-FIN-001"]),
+    case("no_last_ack", workload, no_last_ack, &["DLM-FIN-003"]),
     case(
-        "no_last_ack",
+        "ends_before_last_ack",
         workload,
-        |s| drop(s.remove(last_of(s, Command::Ack))),
-        &["DLM-FIN-003"],
+        ends_before_last_ack,
+        &["DLM-FIN-007"],
     ),
     case("no_second_fin", workload, no_second_fin, &["DLM-FIN-005"]),
     case("no_fin", workload, no_fin, &["DLM-FIN-004"]),
@@ -186,6 +196,45 @@ const CASES: &[Case] = &[
         workload,
         |s| change(s, 700, |bytes| bytes[24 + 16] = 99),
         &["DLM-MSG-005"],
+    ),
+    case(
+        "queued_before_resent",
+        workload,
+        queued_before_resent,
+        &["DLM-SEQ-002"],
+    ),
+    case(
+        "old_ack_on_other_link",
+        workload,
+        old_ack_on_other_link,
+        &["DLM-ACK-005"],
+    ),
+    case("second_fin", workload, second_fin, &["DLM-FIN-002"]),
+    case("fin_resent", workload, fin_resent, &["DLM-FIN-006"]),
+    case("not_ready", workload, not_ready, &["DLM-RCOM-004"]),
+    case(
+        "lost_with_clean_close",
+        workload,
+        lost_with_clean_close,
+        &["DLM-KERN-003"],
+    ),
+    case(
+        "status_while_terminating",
+        workload,
+        status_while_terminating,
+        &["DLM-KERN-005"],
+    ),
+    case(
+        "opts_to_node_of_3_1",
+        workload_mixed,
+        opts_to_node_of_3_1,
+        &["DLM-VERS-005"],
+    ),
+    case(
+        "two_hosts_one_node",
+        workload,
+        two_hosts_one_node,
+        &["DLM-NODE-002"],
     ),
 ];
 
@@ -241,6 +290,53 @@ fn every_violation_is_reported_and_nothing_else_is_an_error() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Rules that neither a case above nor a shipped capture shows, each with where else it is shown.
+const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
+    ("DLM-CAP-001", "mutations.rs"),
+    ("DLM-CAP-002", "mutations.rs"),
+    ("DLM-CAP-003", "mutations.rs"),
+    ("DLM-CAP-004", "mutations.rs"),
+    ("DLM-CAP-006", "mutations.rs"),
+    ("DLM-CAP-005", "check/mod.rs"),
+    (
+        "DLM-CAP-007",
+        "check/stations.rs: needs more hosts than a test should make up",
+    ),
+    ("DLM-KLOG-002", "check/log_check.rs"),
+];
+
+#[test]
+fn every_rule_is_shown_to_fire() {
+    let mut fired: BTreeSet<&str> = SHOWN_ELSEWHERE.iter().map(|(rule, _)| *rule).collect();
+    for case in CASES {
+        let mut script = (case.base)();
+        (case.mutate)(&mut script);
+        fired.extend(check(&script).findings.iter().map(|finding| finding.rule.id));
+    }
+    for entry in std::fs::read_dir(captures()).expect("captures") {
+        let path = entry.expect("an entry").path();
+        if path.to_string_lossy().contains(".pcap") {
+            let log = path
+                .to_string_lossy()
+                .split(".pcap")
+                .next()
+                .map(|name| format!("{name}.txt"));
+            fired.extend(
+                check_file(&path, log.as_deref())
+                    .findings
+                    .iter()
+                    .map(|finding| finding.rule.id),
+            );
+        }
+    }
+    let silent: Vec<&str> = rules::RULES
+        .iter()
+        .map(|rule| rule.id)
+        .filter(|id| !fired.contains(id))
+        .collect();
+    assert!(silent.is_empty(), "nothing shows {silent:?}");
 }
 
 // Mutations.
@@ -447,6 +543,114 @@ fn data_after_fin(script: &mut Script) {
     script.insert(fin + 1, Step::Send { from, bytes });
 }
 
+fn queued_before_resent(script: &mut Script) {
+    let at = numbered(script, 700);
+    let newer = script[numbered(script, 701)].clone();
+    script.splice(at..at, [Step::Reset, Step::Open, newer]);
+}
+
+fn old_ack_on_other_link(script: &mut Script) {
+    let first = last_ack_before(script, numbered(script, 600));
+    let Step::Send { from, bytes } = script[first].clone() else {
+        unreachable!("ACK is sent")
+    };
+    let at = numbered(script, 700);
+    script.insert(at, Step::Aside { from, bytes });
+}
+
+fn second_fin(script: &mut Script) {
+    let fin = position(script, is_fin);
+    let Step::Send { from, bytes } = script[fin].clone() else {
+        unreachable!("FIN is sent")
+    };
+    let number = u32::from_le_bytes(bytes[4..8].try_into().expect("four bytes"));
+    let bytes = with_number(&bytes, number + 1);
+    script.insert(fin + 1, Step::Send { from, bytes });
+}
+
+fn fin_resent(script: &mut Script) {
+    let fin = position(script, is_fin);
+    let again = script[fin].clone();
+    script.splice(fin + 1..fin + 1, [Step::Reset, Step::Open, again]);
+}
+
+fn not_ready(script: &mut Script) {
+    let at = position(script, |frame| rcom_type(frame) == Some(5));
+    let Step::Send { bytes, .. } = &mut script[at] else {
+        unreachable!("position() finds what is sent")
+    };
+    bytes[20..24].copy_from_slice(&(-3_i32).to_le_bytes());
+}
+
+fn lost_with_clean_close(script: &mut Script) {
+    // From some point on nobody acknowledges, and a clean close takes a message with it.
+    let silent =
+        |step: &Step| matches!(step, Step::Send { bytes, .. } if bytes[14] == 4 || is_fin_bytes(bytes));
+    let at = numbered(script, 700);
+    let behind = script.split_off(at);
+    script.extend([behind[0].clone(), Step::Close, Step::Open]);
+    script.extend(behind.into_iter().skip(1).filter(|step| !silent(step)));
+    script.push(Step::Wait { seconds: 6 });
+    script.push(script[position(script, |frame| rcom_type(frame) == Some(1))].clone());
+}
+
+fn status_while_terminating(script: &mut Script) {
+    let fin = position(script, is_fin);
+    let leaver = sender(script, fin);
+    let status = script.iter().position(|step| {
+        matches!(step, Step::Send { from, bytes } if *from != leaver && bytes[14] == 2 && bytes[16] == 1)
+    });
+    let status = script[status.expect("a STATUS of the other node")].clone();
+    script.insert(fin + 1, status);
+}
+
+fn opts_to_node_of_3_1(script: &mut Script) {
+    let newer = |step: &Step| matches!(step, Step::Send { bytes, .. } if bytes[0] == 2 && bytes[14] == 1);
+    let at = script.iter().rposition(newer).expect("a bare message marked 3.2");
+    let (from, node) = (sender(script, at), node(script, at));
+    let fin = FrameFields {
+        version: Version::V3_2,
+        node,
+        content: Content::Opts(OptsFields {
+            seq: Seq::INITIAL,
+            options: Options::NONE,
+            inner: InnerFields::Fin,
+        }),
+    };
+    script.insert(
+        at,
+        Step::Send {
+            from,
+            bytes: encode(&fin),
+        },
+    );
+}
+
+fn two_hosts_one_node(script: &mut Script) {
+    let status = script.iter().find_map(|step| match step {
+        Step::Send {
+            from: End::Opener,
+            bytes,
+        } if bytes[14] == 2 && bytes[16] == 1 => Some(bytes.clone()),
+        _ => None,
+    });
+    let at = numbered(script, 700);
+    script.insert(
+        at,
+        Step::Stranger {
+            bytes: status.expect("a STATUS of the opener"),
+        },
+    );
+}
+
+/// The last `ACK` before a position that node 2 sent.
+fn last_ack_before(script: &Script, at: usize) -> usize {
+    let acks = script[..at]
+        .iter()
+        .rposition(|step| matches!(step, Step::Send { bytes, .. } if bytes[14] == 4));
+    acks.expect("an ACK")
+}
+
 fn no_second_fin(script: &mut Script) {
     let last = script
         .iter()
@@ -455,10 +659,19 @@ fn no_second_fin(script: &mut Script) {
     script.extend([Step::Wait { seconds: 6 }, Step::Close]);
 }
 
+fn no_last_ack(script: &mut Script) {
+    ends_before_last_ack(script);
+    script.insert(script.len() - 1, Step::Wait { seconds: 6 });
+}
+
+fn ends_before_last_ack(script: &mut Script) {
+    script.remove(last_of(script, Command::Ack));
+}
+
 fn no_fin(script: &mut Script) {
     let first = position(script, is_fin);
     script.truncate(first);
-    script.push(Step::Close);
+    script.extend([Step::Wait { seconds: 6 }, Step::Close]);
 }
 
 fn late_ack(script: &mut Script) {
@@ -484,10 +697,15 @@ fn lvblen_differs(script: &mut Script) {
 }
 
 fn recovery_stuck(script: &mut Script) {
-    // The directory is rebuilt nowhere: STATUS goes on unanswered.
+    // The first polls are answered, but with nothing done; then nobody says anything for long.
+    let replies = script
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| matches!(step, Step::Send { bytes, .. } if bytes[14] == 2 && bytes[16] == 5));
+    let (at, _) = replies.take(4).last().expect("four STATUS_REPLY");
+    script.truncate(at + 1);
     let status = position(script, |frame| rcom_type(frame) == Some(1));
     let again = script[status].clone();
-    script.truncate(status + 1);
     script.extend([Step::Wait { seconds: 6 }, again]);
 }
 
@@ -536,7 +754,7 @@ fn last_of(script: &Script, command: Command) -> usize {
 fn position(script: &Script, wanted: impl Fn(&Frame<'_>) -> bool) -> usize {
     let found = script.iter().position(|step| match step {
         Step::Send { bytes, .. } => decode(bytes).is_some_and(|frame| wanted(&frame)),
-        Step::Close | Step::Reset | Step::Open | Step::Wait { .. } => false,
+        _ => false,
     });
     found.expect("such a frame")
 }
@@ -544,7 +762,7 @@ fn position(script: &Script, wanted: impl Fn(&Frame<'_>) -> bool) -> usize {
 fn sender(script: &Script, at: usize) -> End {
     match &script[at] {
         Step::Send { from, .. } => *from,
-        Step::Close | Step::Reset | Step::Open | Step::Wait { .. } => panic!("nothing is sent here"),
+        _ => panic!("nothing is sent here"),
     }
 }
 
@@ -598,6 +816,23 @@ fn msg_type(frame: &Frame<'_>) -> Option<MsgType> {
 
 // From captures to scripts and back.
 
+fn captures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../captures")
+}
+
+fn check_file(path: &Path, log: Option<&str>) -> Report {
+    let log = log.and_then(|log| std::fs::File::open(log).ok());
+    let log = log.map(|log| KernelLog::read(std::io::BufReader::new(log), None).expect("a log"));
+    let known = Known {
+        kernel_logs: log.into_iter().collect(),
+        ..Known::default()
+    };
+    let mut checker = Checker::new(&known);
+    let summary =
+        capture::read_path(path, &capture::Options::default(), &mut checker).expect("a shipped capture");
+    checker.finish(&summary)
+}
+
 /// A workload of two 3.2 kernels: join, locks, FIN handshake.
 fn workload() -> Script {
     script("tcp-3.2-linux7.2-2node-workload.pcap.zst")
@@ -608,10 +843,13 @@ fn workload_3_1() -> Script {
     script("tcp-3.1-linux5.10-2node-workload.pcap.zst")
 }
 
+/// Two kernels of which one speaks 3.1.
+fn workload_mixed() -> Script {
+    script("tcp-mixed-linux5.10-linux6.1-workload.pcap.zst")
+}
+
 fn script(file: &str) -> Script {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../captures")
-        .join(file);
+    let path = captures().join(file);
     let mut script = Script::new();
     let mut openers = std::collections::BTreeMap::new();
     let mut sink = |_: Stamp, event: Event<'_>| match event {
@@ -654,6 +892,7 @@ fn check(script: &Script) -> Report {
         TcpLink::open(writer, Timestamp::from_nanos(now), opener, acceptor).expect("memory")
     };
     let mut link = dial(now, &mut writer);
+    let mut second = None;
     for step in script {
         now += 10_000;
         let time = Timestamp::from_nanos(now);
@@ -661,6 +900,15 @@ fn check(script: &Script) -> Report {
             Step::Send { from, bytes } => link.send(&mut writer, time, *from, bytes).expect("memory"),
             Step::Reset => link.reset(&mut writer, time, End::Opener).expect("memory"),
             Step::Open => link = dial(now, &mut writer),
+            Step::Aside { from, bytes } => {
+                let aside = second.get_or_insert_with(|| dial(now, &mut writer));
+                aside.send(&mut writer, time, *from, bytes).expect("memory");
+            }
+            Step::Stranger { bytes } => {
+                let stranger = "10.0.0.3:40000".parse().expect("an address");
+                let mut link = TcpLink::open(&mut writer, time, stranger, acceptor).expect("memory");
+                link.send(&mut writer, time, End::Opener, bytes).expect("memory");
+            }
             Step::Wait { seconds } => now += seconds * 1_000_000_000,
             Step::Close => {
                 link.close(&mut writer, time, End::Opener).expect("memory");

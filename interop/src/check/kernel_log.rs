@@ -57,6 +57,8 @@ pub struct KernelLog {
     pub lines: Vec<LogLine>,
     /// Lines of the file, dlm or not.
     pub lines_read: u64,
+    /// Lines of fs/dlm, with a meaning here or not; 0 in a file of another kind.
+    pub dlm_lines: u64,
     /// Lines left out because there were more than 65536 with a meaning.
     pub left_out: u64,
 }
@@ -74,6 +76,7 @@ impl KernelLog {
         while read_line(&mut input, &mut line)? {
             log.lines_read += 1;
             let text = String::from_utf8_lossy(&line);
+            log.dlm_lines += u64::from(text.contains("dlm: "));
             if let Some(heading) = heading(&text) {
                 logged_by = Some(heading);
             }
@@ -213,7 +216,7 @@ Nov 21 host kernel: [    5.292003] dlm: ignore dlm msg because seq mismatch, seq
                 (Some(node(2)), node(1), LogEntry::ShutdownStuck),
             ]
         );
-        assert_eq!(log.lines_read, 8);
+        assert_eq!((log.lines_read, log.dlm_lines), (8, 4));
     }
 
     #[test]

@@ -105,3 +105,48 @@ fn told_unexplained(to: Option<NodeId>, from: NodeId, count: u64, last: Stamp) -
         Sentence::new(&rules::KLOG_UNEXPLAINED, text),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u32) -> NodeId {
+        NodeId::new(id).expect("not 0")
+    }
+
+    /// Node 2 says that it dropped 181 of node 1 while it waited for 180.
+    fn log() -> KernelLog {
+        let line = "dlm: ignore dlm msg because seq mismatch, seq: 181, expected: 180, nodeid: 1\n";
+        KernelLog::read(line.as_bytes(), Some(node(2))).expect("memory does not fail")
+    }
+
+    fn told(seen: &[(u32, Verdict)]) -> Vec<&'static str> {
+        let mut check = LogCheck::new(&[log()]);
+        for (seq, verdict) in seen {
+            check.seen([node(1), node(2)], Seq::new(*seq), Stamp::default(), *verdict);
+        }
+        check
+            .end(Stamp::default())
+            .iter()
+            .map(|(.., sentence)| sentence.rule.id)
+            .collect()
+    }
+
+    #[test]
+    fn dropped_number_in_order_on_the_wire_was_thrown_away() {
+        assert_eq!(
+            told(&[(180, Verdict::InOrder), (181, Verdict::InOrder)]),
+            ["DLM-KLOG-001"]
+        );
+    }
+
+    #[test]
+    fn dropped_number_behind_a_gap_on_the_wire_is_no_news() {
+        assert!(told(&[(181, Verdict::Gap)]).is_empty());
+    }
+
+    #[test]
+    fn dropped_number_never_on_the_wire_is_unexplained() {
+        assert_eq!(told(&[(180, Verdict::InOrder)]), ["DLM-KLOG-002"]);
+    }
+}

@@ -1,6 +1,6 @@
 //! What messages say: requests and replies, recovery, names and hashes. Links and numbers are no concern here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 
 use dlmwire_codec::{Frame, Inner, LockspaceId, Msg, MsgType, NodeId, Rcom, RcomType, Tail};
@@ -9,7 +9,7 @@ use crate::capture::Stamp;
 use crate::check::recovery::{ConfigDiffers, Progress, Recoveries, Recovery};
 use crate::check::rules;
 use crate::check::sentences::{Sentence, of_damage, seconds};
-use crate::exchange::{self, ExchangeKey, Exchanges, Step};
+use crate::exchange::{self, Ask, ExchangeKey, Exchanges, Step};
 
 /// A request without a reply for longer than this is one that somebody waits for in vain; a recovery that
 /// takes longer is stuck.
@@ -18,11 +18,17 @@ const PATIENCE_NS: u64 = 5_000_000_000;
 /// Requests that may be open at once; beyond, the oldest are forgotten.
 const OPEN_REQUESTS_MAX: NonZeroUsize = NonZeroUsize::new(262_144).expect("not 0");
 
+/// Replies that may wait for their requests: packets of two directions can be captured in the wrong order.
+const EARLY_REPLIES_MAX: usize = 1024;
+
+/// How many packets later a request may still be captured behind its reply.
+const REORDER_PACKETS: u64 = 256;
+
 /// Lockspaces kept books on.
 const LOCKSPACES_MAX: usize = 4096;
 
 /// Who it is about, where it shows, what it is.
-type Told = (Vec<NodeId>, Stamp, Sentence);
+pub(crate) type Told = (Vec<NodeId>, Stamp, Sentence);
 
 /// The books on one lockspace.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +46,8 @@ pub(crate) struct Messages {
     exchanges: Exchanges<Stamp>,
     recoveries: Recoveries,
     lockspaces: BTreeMap<LockspaceId, Lockspace>,
+    /// Replies whose requests have not been seen (yet), oldest first.
+    early: VecDeque<(ExchangeKey, Stamp)>,
 }
 
 impl Default for Messages {
@@ -48,13 +56,21 @@ impl Default for Messages {
             exchanges: Exchanges::new(OPEN_REQUESTS_MAX),
             recoveries: Recoveries::default(),
             lockspaces: BTreeMap::new(),
+            early: VecDeque::new(),
         }
     }
 }
 
 impl Messages {
-    /// Takes a frame that its receiver took; with sender and receiver as far as they are known.
-    pub(crate) fn take(&mut self, at: Stamp, frame: &Frame<'_>, nodes: [Option<NodeId>; 2]) -> Vec<Sentence> {
+    /// Takes a frame that its receiver took; with sender and receiver as far as they are known. `asked_unseen`
+    /// says whether what it answers may have been asked without being seen.
+    pub(crate) fn take(
+        &mut self,
+        at: Stamp,
+        frame: &Frame<'_>,
+        nodes: [Option<NodeId>; 2],
+        asked_unseen: impl FnOnce() -> bool,
+    ) -> Vec<Sentence> {
         let mut told = Vec::new();
         if let Err(error) = frame.fields() {
             let number = match frame {
@@ -78,12 +94,41 @@ impl Messages {
             }
             Inner::Fin => {}
         }
-        if let [_, Some(to)] = nodes
-            && let Step::Unasked { key } = self.exchanges.observe(to, &message, at)
-        {
-            told.push(unasked(&key));
+        if let [_, Some(to)] = nodes {
+            match self.exchanges.observe(to, &message, at) {
+                Step::Asked { key, .. } if !self.early.is_empty() => self.answered_early(&key),
+                Step::Unasked { key } if !asked_unseen() => {
+                    self.early.push_back((key, at));
+                }
+                Step::Apart | Step::Asked { .. } | Step::Answered { .. } | Step::Unasked { .. } => {}
+            }
         }
         told
+    }
+
+    /// A reply whose request should have been seen by now.
+    pub(crate) fn poll_overdue(&mut self, now: Stamp) -> Option<Told> {
+        let (_, at) = self.early.front()?;
+        let overdue = now.packet > at.packet.saturating_add(REORDER_PACKETS);
+        if !overdue && self.early.len() <= EARLY_REPLIES_MAX {
+            return None;
+        }
+        self.early.pop_front().map(|(key, at)| unasked(&key, at))
+    }
+
+    /// The reply was captured before its request.
+    fn answered_early(&mut self, asked: &ExchangeKey) {
+        let same = |early: &ExchangeKey| {
+            let as_lookup = ExchangeKey {
+                ask: Ask::Lookup,
+                ..*early
+            };
+            early == asked || (early.ask == Ask::Request && as_lookup == *asked)
+        };
+        if let Some(index) = self.early.iter().position(|(early, _)| same(early)) {
+            self.early.remove(index);
+            self.exchanges.forget(|key, _| key == asked);
+        }
     }
 
     /// A conversation is over: nothing that was asked in it will be answered.
@@ -92,10 +137,11 @@ impl Messages {
             return None;
         };
         self.recoveries.conversation_over([one, other]);
+        let lockspaces = &self.lockspaces;
         let mut in_vain = 0_u64;
         let void = self.exchanges.forget(|key, asked| {
             let is_void = !key.ask.is_recovery() && key.is_between(one, other);
-            in_vain += u64::from(is_void && at.time.nanos_since(asked.time) > PATIENCE_NS);
+            in_vain += u64::from(is_void && waits_in_vain(lockspaces, key, *asked, at));
             is_void
         });
         let rule = if in_vain > 0 {
@@ -103,19 +149,21 @@ impl Messages {
         } else {
             &rules::MSG_PENDING
         };
-        let waited = seconds(PATIENCE_NS);
         let text = format!(
-            "{void} requests were open when the conversation ended, {in_vain} of them for more than {waited}"
+            "{void} requests were open when the conversation ended, {in_vain} of them for more than {}",
+            seconds(PATIENCE_NS),
         );
         (void > 0).then(|| Sentence::new(rule, text))
     }
 
     /// The capture ends: what was asked and never answered, and recoveries that did not finish.
-    pub(crate) fn end(&mut self, last: Stamp) -> Vec<Told> {
-        let mut told = self.unanswered(last);
+    /// `heard`: who was heard by whom, for what was never captured cannot be missed.
+    pub(crate) fn end(&mut self, last: Stamp, heard: &BTreeSet<(NodeId, NodeId)>) -> Vec<Told> {
+        let mut told = self.unanswered(last, heard);
+        told.extend(self.early.drain(..).map(|(key, at)| unasked(&key, at)));
         for recovery in self.recoveries.end() {
             self.lockspace(recovery.lockspace).recoveries_unfinished += 1;
-            let stuck = last.time.nanos_since(recovery.first.time) > PATIENCE_NS;
+            let stuck = recovery.was_answered() && last.time.nanos_since(recovery.first.time) > PATIENCE_NS;
             let rule = if stuck {
                 &rules::RCOM_STUCK
             } else {
@@ -173,16 +221,12 @@ impl Messages {
     }
 
     /// Open requests by pair: those that are old and that no recovery explains, and the others.
-    fn unanswered(&self, last: Stamp) -> Vec<Told> {
+    fn unanswered(&self, last: Stamp, heard: &BTreeSet<(NodeId, NodeId)>) -> Vec<Told> {
         let mut groups: BTreeMap<(NodeId, NodeId, bool), (u64, ExchangeKey, Stamp)> = BTreeMap::new();
         for (key, asked) in self.exchanges.open().filter(|(key, _)| !key.ask.is_recovery()) {
-            let recovered = self
-                .lockspaces
-                .get(&key.lockspace)
-                .and_then(|book| book.last_recovery);
-            let explained = recovered.is_some_and(|recovery| recovery.time >= asked.time);
-            let waited = last.time.nanos_since(asked.time) > PATIENCE_NS;
-            let group = (key.asker, key.answerer, waited && !explained);
+            let audible = heard.contains(&(key.answerer, key.asker));
+            let in_vain = audible && waits_in_vain(&self.lockspaces, key, *asked, last);
+            let group = (key.asker, key.answerer, in_vain);
             groups.entry(group).or_insert((0, *key, *asked)).0 += 1;
         }
         let told = |((asker, answerer, in_vain), (count, oldest, asked)): (_, (u64, ExchangeKey, Stamp))| {
@@ -220,13 +264,29 @@ fn look_at_msg(msg: &Msg<'_>) -> Option<Sentence> {
     })
 }
 
-fn unasked(key: &ExchangeKey) -> Sentence {
+/// Whether somebody waits for this reply longer than they should, and no recovery explains it.
+fn waits_in_vain(
+    lockspaces: &BTreeMap<LockspaceId, Lockspace>,
+    key: &ExchangeKey,
+    asked: Stamp,
+    now: Stamp,
+) -> bool {
+    let recovered = lockspaces.get(&key.lockspace).and_then(|book| book.last_recovery);
+    let explained = recovered.is_some_and(|recovery| recovery.time >= asked.time);
+    now.time.nanos_since(asked.time) > PATIENCE_NS && !explained
+}
+
+fn unasked(key: &ExchangeKey, at: Stamp) -> Told {
     let text = format!(
         "reply to a {} of lock or id {:#x} that was not seen",
         key.ask.name(),
         key.id
     );
-    Sentence::new(&rules::MSG_UNASKED, text)
+    (
+        vec![key.answerer, key.asker],
+        at,
+        Sentence::new(&rules::MSG_UNASKED, text),
+    )
 }
 
 fn unfinished(recovery: &Recovery) -> String {

@@ -17,10 +17,12 @@
 //! # Ok::<(), capture::CaptureError>(())
 //! ```
 
+mod evidence;
 mod finding;
 mod kernel_log;
 mod log_check;
 mod messages;
+mod pairs;
 mod recovery;
 mod report;
 pub mod rules;
@@ -35,12 +37,13 @@ use dlmwire_codec::{Frame, LockspaceId, NodeId, RawFrame, Version};
 use dlmwire_midcomms::Time;
 use dlmwire_midcomms::observer::{
     At, Config, Ending as ConversationEnd, Ends, Fact, FactKind, HalfSent, LinkEnd, LinkId, LinkStart, Mark,
-    Observer, StationId, Verdict,
+    Observer, StationId, Verdict as FrameVerdict,
 };
 
 use crate::capture::{self, Begun, Ending, Event, Gap, Side, Sink, Stamp, Summary};
 use crate::check::log_check::LogCheck;
 use crate::check::messages::Messages;
+use crate::check::pairs::Pairs;
 use crate::check::sentences::Sentence;
 use crate::check::stations::Stations;
 use crate::check::tally::Tally;
@@ -48,7 +51,7 @@ use crate::check::tally::Tally;
 pub use finding::{Finding, Findings, KEPT_PER_RULE, Party, Severity};
 pub use kernel_log::{KernelLog, LogEntry, LogLine};
 pub use recovery::{Phase, Recovery};
-pub use report::{CheckSummary, DirectionReport, LinkCounts, LockspaceReport, NodeReport, Report};
+pub use report::{CheckSummary, DirectionReport, LinkCounts, LockspaceReport, NodeReport, Report, Verdict};
 
 /// Ended links that are remembered.
 const ENDED_LINKS_MAX: usize = 1024;
@@ -78,15 +81,7 @@ pub struct Checker {
     messages: Messages,
     findings: Findings,
     log: LogCheck,
-    /// Pairs of which the capture does not have everything: what seems unasked may have been asked.
-    partial: BTreeSet<(StationId, StationId)>,
-    /// Pairs that lost an SCTP association.
-    aborted: BTreeSet<(StationId, StationId)>,
-    /// Messages to a host whose node id was not known yet, by sender and receiver: their replies will seem
-    /// unasked.
-    unaddressed: BTreeMap<(StationId, StationId), u32>,
-    /// Numbered messages that facts say are lost, by direction and conversation.
-    lost: BTreeMap<(StationId, StationId, u32), u64>,
+    pairs: Pairs,
     first: Option<Stamp>,
     last: Stamp,
 }
@@ -105,10 +100,7 @@ impl Checker {
             messages: Messages::default(),
             findings: Findings::default(),
             log: LogCheck::new(&known.kernel_logs),
-            partial: BTreeSet::new(),
-            aborted: BTreeSet::new(),
-            unaddressed: BTreeMap::new(),
-            lost: BTreeMap::new(),
+            pairs: Pairs::default(),
             first: None,
             last: Stamp::default(),
         }
@@ -118,7 +110,10 @@ impl Checker {
     pub fn finish(mut self, summary: &Summary) -> Report {
         self.end();
         self.versions();
-        self.capture_findings(summary);
+        let limits = evidence::of_limits(self.counts, self.observer.given_up());
+        for sentence in evidence::of_capture(summary).into_iter().chain(limits) {
+            self.push(self.last, Vec::new(), sentence);
+        }
         report::build(self, summary)
     }
 
@@ -128,11 +123,24 @@ impl Checker {
         self.observer.handle_end(at);
         self.drain(self.last);
         let last = self.last;
-        let told = self.messages.end(last).into_iter().chain(self.log.end(last));
+        let heard = self.heard();
+        let told = self
+            .messages
+            .end(last, &heard)
+            .into_iter()
+            .chain(self.log.end(last));
         for (nodes, stamp, sentence) in told.collect::<Vec<_>>() {
             let parties = nodes.into_iter().map(Party::Node).collect();
             self.push(stamp, parties, sentence);
         }
+    }
+
+    /// Who was heard by whom: what was never captured cannot be missed.
+    fn heard(&self) -> BTreeSet<(NodeId, NodeId)> {
+        let spoke = self.observer.summaries().filter(|one| one.frames > 0);
+        spoke
+            .filter_map(|one| Some((self.stations.node(one.from)?, self.stations.node(one.to)?)))
+            .collect()
     }
 
     /// Tells which pairs have nothing but 3.1 to rely on.
@@ -159,34 +167,6 @@ impl Checker {
         }
     }
 
-    fn capture_findings(&mut self, summary: &Summary) {
-        let last = self.last;
-        let stats = &summary.stats;
-        if stats.seen_twice > 0 {
-            let text = format!("{} packets are in the capture twice", stats.seen_twice);
-            self.push(last, Vec::new(), Sentence::new(&rules::CAP_TWICE, text));
-        }
-        if stats.truncated_packets > 0 {
-            let text = format!("{} packets were cut by the snap length", stats.truncated_packets);
-            self.push(last, Vec::new(), Sentence::new(&rules::CAP_RECORDS, text));
-        }
-        if stats.ip_fragments > 0 {
-            let text = format!("{} IP fragments were not put together", stats.ip_fragments);
-            self.push(last, Vec::new(), Sentence::new(&rules::CAP_RECORDS, text));
-        }
-        match &summary.end {
-            capture::End::Complete => {}
-            capture::End::Truncated { packet, offset } => {
-                let text = format!("file ends inside packet {packet} (offset {offset})");
-                self.push(last, Vec::new(), Sentence::new(&rules::CAP_RECORDS, text));
-            }
-            capture::End::Damaged(error) => {
-                let text = format!("file cannot be read to its end: {error}");
-                self.push(last, Vec::new(), Sentence::new(&rules::CAP_RECORDS, text));
-            }
-        }
-    }
-
     fn frame(&mut self, stamp: Stamp, link: capture::LinkId, from: Side, frame: RawFrame<'_>) {
         let Some(&ends) = self.links.get(&link) else {
             return;
@@ -207,12 +187,12 @@ impl Checker {
             self.log.seen([from, to], opts.seq, stamp, judgement.verdict);
         }
         let taken = match judgement.verdict {
-            Verdict::InOrder | Verdict::Unnumbered => true,
-            Verdict::Duplicate { .. }
-            | Verdict::Gap
-            | Verdict::Refused(_)
-            | Verdict::Damaged
-            | Verdict::NoLink => false,
+            FrameVerdict::InOrder | FrameVerdict::Unnumbered => true,
+            FrameVerdict::Duplicate { .. }
+            | FrameVerdict::Gap
+            | FrameVerdict::Refused(_)
+            | FrameVerdict::Damaged
+            | FrameVerdict::NoLink => false,
         };
         if taken {
             self.message(stamp, &decoded, [sender, receiver], nodes);
@@ -227,26 +207,24 @@ impl Checker {
         stations: [StationId; 2],
         nodes: [Option<NodeId>; 2],
     ) {
+        let [sender, receiver] = stations;
         if nodes[1].is_none() {
-            *self.unaddressed.entry(stations.into()).or_default() += 1;
+            self.pairs.unaddressed(sender, receiver);
         }
-        let told = self.messages.take(stamp, frame, nodes);
-        for sentence in told {
-            if sentence.rule == &rules::MSG_UNASKED && self.may_have_been_asked(stations) {
-                continue;
-            }
+        let asked_unseen = |pairs: &mut Pairs| {
+            pairs.was_partial(sender, receiver) || pairs.was_unaddressed(receiver, sender)
+        };
+        for sentence in self
+            .messages
+            .take(stamp, frame, nodes, || asked_unseen(&mut self.pairs))
+        {
             let parties = stations.map(|station| party(&self.stations, station)).to_vec();
             self.push(stamp, parties, sentence);
         }
-    }
-
-    /// Whether a request may have passed unseen: not captured, or sent while its receiver had no name.
-    fn may_have_been_asked(&mut self, [answerer, asker]: [StationId; 2]) -> bool {
-        if let Some(count @ 1..) = self.unaddressed.get_mut(&(asker, answerer)) {
-            *count -= 1;
-            return true;
+        while let Some((nodes, stamp, sentence)) = self.messages.poll_overdue(stamp) {
+            let parties = nodes.into_iter().map(Party::Node).collect();
+            self.push(stamp, parties, sentence);
         }
-        self.partial.contains(&(asker.min(answerer), asker.max(answerer)))
     }
 
     /// Turns the observer's facts into findings, and keeps its books on those that are not worth one.
@@ -257,21 +235,10 @@ impl Checker {
     }
 
     fn fact(&mut self, stamp: Stamp, fact: &Fact) {
-        let pair = (fact.from.min(fact.to), fact.from.max(fact.to));
+        self.pairs.fact(fact);
         let mut over = None;
         match fact.kind {
             FactKind::LinkUp { crosses: Some(_), .. } => self.counts.crossing += 1,
-            FactKind::LinkDown {
-                why: LinkEnd::Aborted,
-                ..
-            } => {
-                self.aborted.insert(pair);
-            }
-            FactKind::GapNeverFilled { missing, dropped, .. } => self.lost(fact, missing.count, dropped),
-            FactKind::NeverResent { messages, .. } => self.lost(fact, messages.count, 0),
-            FactKind::Midway { .. } | FactKind::CaptureHole { .. } | FactKind::GapInCapture { .. } => {
-                self.partial.insert(pair);
-            }
             // Links that go without the handshake answer nothing either, but there the silence is worth telling.
             FactKind::ConversationEnded {
                 how: ConversationEnd::Clean | ConversationEnd::Unnumbered,
@@ -282,20 +249,16 @@ impl Checker {
             }
             _ => {}
         }
-        let told = sentences::of(fact, self.aborted.contains(&pair));
-        for sentence in told.into_iter().chain(over) {
+        let told = sentences::of(fact, self.pairs.lost_association(fact.from, fact.to));
+        for mut sentence in told.into_iter().chain(over) {
+            if self.pairs.is_partial(fact.from, fact.to, fact.session) {
+                sentence.weigh_against_holes();
+            }
             let parties = [fact.from, fact.to]
                 .map(|station| party(&self.stations, station))
                 .to_vec();
             self.push(stamp, parties, sentence);
         }
-    }
-
-    /// Notes that messages are lost. Two facts about the same conversation tell of the same messages.
-    fn lost(&mut self, fact: &Fact, missing: u32, dropped: u32) {
-        let count = u64::from(missing) + u64::from(dropped);
-        let lost = self.lost.entry((fact.from, fact.to, fact.session)).or_default();
-        *lost = count.max(*lost);
     }
 
     fn push(&mut self, stamp: Stamp, nodes: Vec<Party>, sentence: Sentence) {
@@ -309,7 +272,10 @@ impl Checker {
         begun: Begun,
         ends: [capture::Endpoint<'_>; 2],
     ) {
-        let [a, b] = ends.map(|end| self.stations.resolve(end.addresses));
+        let [Some(a), Some(b)] = ends.map(|end| self.stations.resolve(end.addresses)) else {
+            self.counts.not_followed += 1;
+            return;
+        };
         let ends = Ends {
             dialled: a,
             accepted: b,

@@ -90,6 +90,11 @@ impl Recovery {
             .map(|(node, status)| (*node, *status))
     }
 
+    /// Whether any member was heard to answer.
+    pub fn was_answered(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// From the first to the last message.
     pub fn duration_ns(&self) -> u64 {
         self.last.time.nanos_since(self.first.time)

@@ -1,8 +1,9 @@
 //! The report: who talked, over what, how much, and what was found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use dlmwire_codec::Version;
 use dlmwire_midcomms::observer::{DirectionSummary, Ending, StationId};
 use serde::Serialize;
 
@@ -25,6 +26,57 @@ impl Report {
     /// Whether nothing was found at or above this severity.
     pub fn conforms(&self, fail_on: Severity) -> bool {
         self.findings.worst().is_none_or(|worst| worst < fail_on)
+    }
+
+    /// Whether there was anything to judge: at least one DLM frame.
+    pub fn judged(&self) -> bool {
+        !self.summary.messages.is_empty()
+    }
+
+    /// The verdict: [`Verdict::Fails`] if something was found at or above this severity.
+    pub fn verdict(&self, fail_on: Severity) -> Verdict {
+        if !self.conforms(fail_on) {
+            Verdict::Fails
+        } else if !self.judged() {
+            Verdict::NothingToJudge
+        } else if !self.summary.complete {
+            Verdict::Incomplete
+        } else {
+            Verdict::Conforms
+        }
+    }
+
+    /// The rules that were applied, and how often.
+    pub fn rules_applied(&self) -> impl Iterator<Item = (&'static rules::Rule, u64)> + '_ {
+        self.summary
+            .rules
+            .iter()
+            .filter_map(|(id, count)| Some((rules::rule(id)?, *count)))
+    }
+}
+
+/// What a check comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Verdict {
+    /// Nothing was found that would make it fail.
+    Conforms,
+    /// Something was.
+    Fails,
+    /// Nothing was found, but the file could not be read to its end.
+    Incomplete,
+    /// The capture holds no DLM frame on the ports looked at.
+    NothingToJudge,
+}
+
+impl Verdict {
+    /// The words in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Conforms => "conforms",
+            Self::Fails => "fails",
+            Self::Incomplete => "incomplete",
+            Self::NothingToJudge => "nothing to judge",
+        }
     }
 }
 
@@ -91,6 +143,8 @@ pub struct LinkCounts {
     pub vanished: u64,
     /// Links that were open when the capture ended.
     pub open: u64,
+    /// Links that were not followed because there were too many hosts.
+    pub not_followed: u64,
     /// RST and ABORT packets; both ends may send several per link.
     pub rst_or_abort: u64,
 }
@@ -191,7 +245,7 @@ pub(super) fn build(checker: Checker, capture: &Summary) -> Report {
             .map(|direction| direction_report(&checker, direction))
             .collect(),
         lockspaces: lockspaces(&checker),
-        lost: checker.lost.values().sum(),
+        lost: checker.pairs.lost(),
         findings,
         rules: checker.findings.by_rule().clone(),
     };
@@ -203,26 +257,25 @@ pub(super) fn build(checker: Checker, capture: &Summary) -> Report {
 }
 
 fn nodes(checker: &Checker, directions: &[DirectionSummary]) -> Vec<NodeReport> {
-    let took_part = |station: &StationId| {
-        directions
-            .iter()
-            .any(|one| one.from == *station || one.to == *station)
-    };
+    let took_part: BTreeSet<StationId> = directions.iter().flat_map(|one| [one.from, one.to]).collect();
+    let mut spoken: BTreeMap<StationId, BTreeSet<Version>> = BTreeMap::new();
+    for one in directions {
+        spoken.entry(one.from).or_default().extend(one.version);
+    }
     let report = |station: StationId| {
-        let versions = directions
-            .iter()
-            .filter(|one| one.from == station)
-            .filter_map(|one| one.version);
-        let mut versions: Vec<String> = versions.map(|version| version.to_string()).collect();
-        versions.sort();
-        versions.dedup();
+        let versions = spoken
+            .get(&station)
+            .into_iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
         NodeReport {
             node: party(&checker.stations, station),
             addresses: checker.stations.addresses(station).to_vec(),
             versions,
         }
     };
-    let mut nodes: Vec<NodeReport> = checker.stations.iter().filter(took_part).map(report).collect();
+    let mut nodes: Vec<NodeReport> = took_part.into_iter().map(report).collect();
     nodes.sort_by_key(|report| report.node.order());
     nodes
 }
@@ -272,14 +325,4 @@ fn lockspaces(checker: &Checker) -> Vec<LockspaceReport> {
         recovery_seconds_max: seconds_f64(book.recovery_ns_max),
     };
     checker.messages.lockspaces().iter().map(report).collect()
-}
-
-impl Report {
-    /// One line per rule that was applied: id, severity, how often, title.
-    pub fn rules_applied(&self) -> impl Iterator<Item = (&'static rules::Rule, u64)> + '_ {
-        self.summary
-            .rules
-            .iter()
-            .filter_map(|(id, count)| Some((rules::rule(id)?, *count)))
-    }
 }

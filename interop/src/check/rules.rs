@@ -84,6 +84,17 @@ rules! {
         "Two nodes on one address are impossible: a kernel knows its peers by address alone."
         "lowcomms 4";
 
+    CAP_UNSURE "DLM-CAP-006" Note "not certain: capture lacks parts"
+        "Something looks wrong in a conversation of which the capture does not have everything."
+        "What is missing may explain it, so that nobody is accused; the rule that would apply stands in the sentence."
+        "Nothing: this is about the capture."
+        "wire 1";
+    CAP_GIVEN_UP "DLM-CAP-007" Warn "limits of the reader reached"
+        "Links, hosts or conversations were given up because there were too many at once."
+        "What went over them was not judged."
+        "Nothing: this is about the reader, or about somebody who wants to exhaust it."
+        "wire 6";
+
     LINK_RESET "DLM-LINK-001" Note "link reset"
         "A TCP connection ended by RST or an SCTP association by ABORT."
         "Messages in flight are lost with it; midcomms has to resend them on the next link."
@@ -230,9 +241,9 @@ rules! {
         "Normal: what was still queued when the link was lost goes out first."
         "midcomms 5.2, kernel-observed";
 
-    SEQ_ACKED_UNSEEN "DLM-SEQ-008" Error "number acknowledged that never came"
-        "Numbers are missing though the capture has every byte, and the receiver acknowledged them all the same."
-        "Either side counts wrongly, or a link between the two was not captured."
+    SEQ_ACKED_UNSEEN "DLM-SEQ-008" Warn "number acknowledged that never came"
+        "Numbers are missing where nothing shows that the capture lacks bytes, and the receiver acknowledged them all the same."
+        "Either side counts wrongly, or a link between the two, or the end of one that was reset, was not captured."
         "No kernel does this."
         "midcomms 5";
 
@@ -293,6 +304,12 @@ rules! {
         "A FIN came again under the same number."
         "It was resent on a new link; a receiver that has closed in the meantime should acknowledge it again."
         "In CLOSED it is dropped as a gap and never acknowledged: the sender waits for its time limit."
+        "midcomms 6.2";
+
+    FIN_UNDERWAY "DLM-FIN-007" Note "capture ends before the conversation does"
+        "Links are gone or a FIN waits for its answer, and the capture ends less than 5 s later."
+        "What follows may be all that is missing."
+        "Normal."
         "midcomms 6.2";
 
     RCOM_STUCK "DLM-RCOM-001" Warn "recovery stuck"

@@ -4,6 +4,7 @@ use dlmwire_codec::{DecodeError, ErrorKind};
 use dlmwire_midcomms::admission::Refusal;
 use dlmwire_midcomms::observer::{At, Ending, Fact, FactKind, LinkEnd, LostLink, Restart, Span};
 
+use crate::check::finding::Severity;
 use crate::check::rules::{self, Rule};
 
 /// Unacknowledged messages that newer kernels leave on an idle link for ever.
@@ -25,6 +26,16 @@ impl Sentence {
             rule,
             text,
             also: Vec::new(),
+        }
+    }
+
+    /// Takes back an accusation that what the capture lacks may explain. What a frame says of itself stands.
+    pub(crate) fn weigh_against_holes(&mut self) {
+        let area = self.rule.id.get(..8).unwrap_or_default();
+        let by_itself = matches!(area, "DLM-FRAM" | "DLM-NODE" | "DLM-CAP-" | "DLM-LINK");
+        if !by_itself && self.rule.severity > Severity::Note {
+            self.text = format!("{} ({}): {}", self.rule.title, self.rule.id, self.text);
+            self.rule = &rules::CAP_UNSURE;
         }
     }
 
@@ -344,8 +355,12 @@ fn of_termination(fact: &Fact) -> Option<Sentence> {
             &rules::FIN_DATA_AFTER,
             format!("number {seq} sent after FIN {fin}"),
         ),
-        FactKind::LastAckLost { fin, ack_seen } => Sentence::new(
-            &rules::FIN_LAST_ACK,
+        FactKind::LastAckLost {
+            fin,
+            ack_seen,
+            waited,
+        } => Sentence::new(
+            patient(&rules::FIN_LAST_ACK, waited),
             format!(
                 "FIN {fin} waits for its acknowledgement from a peer that is done{}",
                 if ack_seen {
@@ -364,14 +379,18 @@ fn of_termination(fact: &Fact) -> Option<Sentence> {
             format!("{command} after both ends had reached CLOSED"),
         ),
         FactKind::ConversationEnded {
-            how, state, other, ..
+            how,
+            state,
+            other,
+            silent,
+            ..
         } => match how {
             Ending::WithoutFin => Sentence::new(
-                &rules::FIN_MISSING,
+                patient(&rules::FIN_MISSING, silent),
                 format!("links gone without a FIN, the two ends are left in {state} and {other}"),
             ),
             Ending::Unfinished => Sentence::new(
-                &rules::FIN_ONE_SIDED,
+                patient(&rules::FIN_ONE_SIDED, silent),
                 format!("FIN handshake not finished, the two ends are left in {state} and {other}"),
             ),
             Ending::Clean | Ending::Open | Ending::Restarted | Ending::Unnumbered | Ending::OneSided => {
@@ -381,6 +400,15 @@ fn of_termination(fact: &Fact) -> Option<Sentence> {
         _ => return None,
     };
     Some(sentence)
+}
+
+/// A rule about something that never came, or a note as long as it may still have been on its way.
+fn patient(rule: &'static Rule, waited: u64) -> &'static Rule {
+    if waited < PATIENCE_NS {
+        &rules::FIN_UNDERWAY
+    } else {
+        rule
+    }
 }
 
 /// The sentence for a frame that makes no sense; with the number of its `OPTS` and whether it counts.

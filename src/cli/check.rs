@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use dlmwire_interop::check::{Checker, Finding, KernelLog, Known, Party, Report, 
 use serde_json::json;
 
 use super::check_text;
-use super::cluster::ClusterArgs;
+use super::cluster::NamingArgs;
 use super::error::Error;
 use super::output::Output;
 use super::reading::{self, Stop};
@@ -30,7 +30,8 @@ Examples:
 Exit codes:
   0  the capture conforms: nothing was found at or above --fail-on
   1  something was
-  2  a capture could not be read, or not to its end; standard error says where and why";
+  2  a capture could not be read, or not to its end, or holds no DLM frame, or a kernel log says
+     nothing of dlm; standard error says which and why";
 
 /// Judges captures of DLM traffic: a summary, what was found, a verdict
 ///
@@ -62,7 +63,7 @@ pub(crate) struct Args {
     kernel_log: Vec<LogArg>,
 
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: NamingArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -119,60 +120,95 @@ impl FromStr for LogArg {
 
 /// Judges every file; the worst decides how it ends.
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
-    let known = known(args)?;
-    let fail_on = Severity::from(args.fail_on);
     let mut code = 0;
+    let known = known(args, |complaint| {
+        code = FAILED;
+        out.complain(complaint)
+    })?;
     for (number, path) in args.files.iter().enumerate() {
-        let (report, unread) = match judge(path, args, &known) {
-            Ok(judged) => judged,
-            Err(Error::OutputClosed) => return Err(Error::OutputClosed),
-            Err(error) => {
-                out.finish()?;
-                eprintln!("dlmwire: {error}");
-                code = code.max(FAILED);
-                continue;
-            }
+        let judged = judge(path, args, &known);
+        let (report, unread) = match judged {
+            Ok(Judged { report, unread }) => (Some(report), unread),
+            Err(error) => (None, Some(error)),
         };
-        match args.format {
-            Format::Text => {
-                if number > 0 {
-                    writeln!(out)?;
-                }
-                check_text::write(out, path, &report, fail_on, args.all)?;
+        let mut shown = Ok(());
+        if let Some(report) = report {
+            if !report.conforms(args.fail_on.into()) {
+                code = code.max(FOUND);
             }
-            Format::Jsonl => write_jsonl(out, path, &report, fail_on)?,
-        }
-        if !report.conforms(fail_on) {
-            code = code.max(FOUND);
+            shown = show(args, out, number, path, &report);
         }
         if let Some(unread) = unread {
-            out.finish()?;
-            eprintln!("dlmwire: {}: {unread}", path.display());
-            code = code.max(FAILED);
+            code = FAILED;
+            shown = shown.and(out.complain(unread).map_err(Error::from));
+        }
+        match shown {
+            // Who reads no more may still want to know how it ends.
+            Ok(()) | Err(Error::OutputClosed) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(ExitCode::from(code))
 }
 
-/// The report on one file, and what kept it from being read to its end.
-fn judge(path: &Path, args: &Args, known: &Known) -> Result<(Report, Option<String>), Error> {
-    let mut checker = Checker::new(known);
-    let summary = reading::read(path, &args.cluster.options(), &Stop::default(), &mut checker)?;
-    let unread = reading::damage(&summary);
-    Ok((checker.finish(&summary), unread))
+/// The report on one file, and what kept it from being about the whole file, or about anything.
+struct Judged {
+    report: Report,
+    unread: Option<Error>,
 }
 
-fn known(args: &Args) -> Result<Known, Error> {
+fn judge(path: &Path, args: &Args, known: &Known) -> Result<Judged, Error> {
+    let mut checker = Checker::new(known);
+    let options = args.cluster.options();
+    let summary = reading::read(path, &options, &Stop::default(), &mut checker)?;
+    let report = checker.finish(&summary);
+    let unread = reading::unread(path, &summary)
+        .or_else(|| (!report.judged()).then(|| nothing_to_judge(path, &options.ports, &report)));
+    Ok(Judged { report, unread })
+}
+
+fn nothing_to_judge(path: &Path, ports: &[u16], report: &Report) -> Error {
+    let plural = if ports.len() == 1 { "" } else { "s" };
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let (ports, packets) = (ports.join(", "), report.summary.packets);
+    Error::Unread {
+        place: path.to_owned(),
+        reason: format!("no DLM frames on port{plural} {ports} in {packets} packets"),
+    }
+}
+
+fn show(args: &Args, out: &mut Output, number: usize, path: &Path, report: &Report) -> Result<(), Error> {
+    let fail_on = args.fail_on.into();
+    match args.format {
+        Format::Text => {
+            if number > 0 {
+                writeln!(out)?;
+            }
+            check_text::write(out, path, report, fail_on, args.all)
+        }
+        Format::Jsonl => write_jsonl(out, path, report, fail_on),
+    }
+}
+
+/// What was told; kernel logs that tell nothing are complained of.
+fn known(args: &Args, mut complain: impl FnMut(Error) -> io::Result<()>) -> Result<Known, Error> {
+    let nodes = args.cluster.addresses()?;
+    let lockspaces: BTreeMap<LockspaceId, String> = args.cluster.lockspace_names()?.into();
     let mut kernel_logs = Vec::new();
     for log in &args.kernel_log {
-        let file = File::open(&log.path).map_err(|error| Error::read(&log.path, error))?;
-        let read =
-            KernelLog::read(BufReader::new(file), log.node).map_err(|error| Error::read(&log.path, error))?;
+        let error = |error| Error::read(&log.path, error);
+        let file = File::open(&log.path).map_err(error)?;
+        let read = KernelLog::read(BufReader::new(file), log.node).map_err(error)?;
+        if read.dlm_lines == 0 {
+            complain(Error::Unread {
+                place: log.path.clone(),
+                reason: format!("no dlm lines in {} lines", read.lines_read),
+            })?;
+        }
         kernel_logs.push(read);
     }
-    let lockspaces: BTreeMap<LockspaceId, String> = args.cluster.lockspace_names().into();
     Ok(Known {
-        nodes: args.cluster.addresses().collect(),
+        nodes: nodes.into_iter().map(|(address, node)| (node, address)).collect(),
         lockspaces,
         kernel_logs,
     })
@@ -189,7 +225,7 @@ fn write_jsonl(out: &mut Output, path: &Path, report: &Report, fail_on: Severity
     let mut line = serde_json::to_value(&report.summary).map_err(std::io::Error::other)?;
     line["kind"] = json!("summary");
     line["file"] = json!(file);
-    line["verdict"] = json!(verdict(report, fail_on));
+    line["verdict"] = json!(report.verdict(fail_on).name());
     line["findings_left_out"] = json!(report.findings.left_out());
     writeln!(out, "{line}")?;
     Ok(())
@@ -197,15 +233,6 @@ fn write_jsonl(out: &mut Output, path: &Path, report: &Report, fail_on: Severity
 
 fn to_json(finding: &Finding) -> Result<serde_json::Value, Error> {
     Ok(serde_json::to_value(finding).map_err(std::io::Error::other)?)
-}
-
-/// The verdict in one word.
-pub(super) fn verdict(report: &Report, fail_on: Severity) -> &'static str {
-    if report.conforms(fail_on) {
-        "conforms"
-    } else {
-        "fails"
-    }
 }
 
 /// The nodes of a finding, sender first.

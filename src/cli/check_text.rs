@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use dlmwire_interop::check::{CheckSummary, DirectionReport, Finding, Report, Severity};
+use dlmwire_interop::check::{CheckSummary, DirectionReport, Finding, Report, Severity, Verdict};
 
-use super::check::{parties, verdict};
+use super::check::parties;
 use super::error::Error;
 use super::output::{Output, Paint};
 
@@ -39,13 +39,13 @@ pub(super) fn write(
     lockspaces(out, summary)?;
     directions(out, &summary.directions)?;
     findings(out, report, all)?;
-    let verdict = verdict(report, fail_on);
-    let paint = if report.conforms(fail_on) {
-        Paint::Lock
-    } else {
-        Paint::Bad
+    let verdict = report.verdict(fail_on);
+    let paint = match verdict {
+        Verdict::Conforms => Paint::Lock,
+        Verdict::Fails => Paint::Bad,
+        Verdict::Incomplete | Verdict::NothingToJudge => Paint::Recovery,
     };
-    let verdict = out.paint(paint, verdict);
+    let verdict = out.paint(paint, verdict.name());
     let [notes, warns, errors] = Severity::ALL.map(|severity| report.findings.count(severity));
     writeln!(
         out,

@@ -1,6 +1,8 @@
-//! What the user says of the cluster: ports, nodes, lockspaces. The same for every verb that reads captures.
+//! What the user says of the cluster: ports, nodes, lockspaces. Every verb that reads captures takes what is
+//! to be told of it; those that show messages also take which part of it is wanted.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,16 +10,70 @@ use std::str::FromStr;
 use dlmwire_codec::{LockspaceId, NodeId};
 use dlmwire_interop::capture;
 
+use super::error::Error;
+
 /// Lockspaces that have the same name in every cluster: those of lvmlockd and of clvmd.
 const WELL_KNOWN: [&str; 2] = ["lvm_global", "clvmd"];
 
-/// Which cluster, and which part of it.
+/// How the cluster's messages are found.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Cluster")]
-pub(crate) struct ClusterArgs {
+struct PortArgs {
     /// Port that means DLM, instead of 21064; may be given several times
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Vec<u16>,
+}
+
+impl PortArgs {
+    fn options(&self) -> capture::Options {
+        let mut options = capture::Options::default();
+        if !self.port.is_empty() {
+            options.ports.clone_from(&self.port);
+        }
+        options
+    }
+}
+
+/// What the cluster is, for a verb that takes all of it.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct NamingArgs {
+    #[command(flatten)]
+    ports: PortArgs,
+
+    /// Tells which node has an address, where the capture does not. May be given several times
+    #[arg(long, value_name = "ID=ADDRESS", value_parser = NodeArg::telling)]
+    node: Vec<NodeArg>,
+
+    /// A lockspace's name, shown for the id that dlm_controld derives from it, or for the one told. May be given
+    /// several times
+    #[arg(long, value_name = "[0xID=]NAME", value_parser = LockspaceArg::naming)]
+    lockspace: Vec<LockspaceArg>,
+}
+
+impl NamingArgs {
+    /// How captures are to be read.
+    pub(crate) fn options(&self) -> capture::Options {
+        self.ports.options()
+    }
+
+    /// Addresses whose nodes were told.
+    pub(crate) fn addresses(&self) -> Result<Addresses, Error> {
+        addresses(&self.node)
+    }
+
+    /// The lockspaces whose names are known.
+    pub(crate) fn lockspace_names(&self) -> Result<LockspaceNames, Error> {
+        LockspaceNames::new(&self.lockspace)
+    }
+}
+
+/// What the cluster is, and which part of it is wanted.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct ClusterArgs {
+    #[command(flatten)]
+    ports: PortArgs,
 
     /// `ID=ADDRESS` tells which node has an address, where the capture does not; `ID` alone selects the
     /// messages from and to a node. May be given several times
@@ -33,16 +89,12 @@ pub(crate) struct ClusterArgs {
 impl ClusterArgs {
     /// How captures are to be read.
     pub(crate) fn options(&self) -> capture::Options {
-        let mut options = capture::Options::default();
-        if !self.port.is_empty() {
-            options.ports.clone_from(&self.port);
-        }
-        options
+        self.ports.options()
     }
 
     /// Addresses whose nodes were told.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = (NodeId, IpAddr)> {
-        self.node.iter().filter_map(|arg| Some((arg.node, arg.address?)))
+    pub(crate) fn addresses(&self) -> Result<Addresses, Error> {
+        addresses(&self.node)
     }
 
     /// Whether messages between these nodes are selected.
@@ -63,18 +115,26 @@ impl ClusterArgs {
     }
 
     /// The lockspaces whose names are known.
-    pub(crate) fn lockspace_names(&self) -> LockspaceNames {
-        let known = WELL_KNOWN
-            .iter()
-            .map(|name| (LockspaceId::from_name(name.as_bytes()), (*name).to_owned()));
-        let told = self
-            .lockspace
-            .iter()
-            .filter_map(|arg| Some((arg.id, arg.name.clone()?)));
-        LockspaceNames {
-            names: known.chain(told).collect(),
+    pub(crate) fn lockspace_names(&self) -> Result<LockspaceNames, Error> {
+        LockspaceNames::new(&self.lockspace)
+    }
+}
+
+/// Nodes by address.
+pub(crate) type Addresses = BTreeMap<IpAddr, NodeId>;
+
+/// Who has which address; an address belongs to one node.
+fn addresses(args: &[NodeArg]) -> Result<Addresses, Error> {
+    let mut told = Addresses::new();
+    for arg in args {
+        let Some(address) = arg.address else { continue };
+        let node = *told.entry(address).or_insert(arg.node);
+        if node != arg.node {
+            let nodes = [node, arg.node];
+            return Err(Error::TwoNodes { address, nodes });
         }
     }
+    Ok(told)
 }
 
 /// Names of lockspaces by id.
@@ -83,6 +143,29 @@ pub(crate) struct LockspaceNames {
 }
 
 impl LockspaceNames {
+    /// The names that are told and those that are the same everywhere; an id has one name.
+    fn new(args: &[LockspaceArg]) -> Result<Self, Error> {
+        let mut names = BTreeMap::new();
+        for arg in args {
+            let Some(name) = &arg.name else { continue };
+            match names.entry(arg.id) {
+                Entry::Vacant(entry) => drop(entry.insert(name.clone())),
+                Entry::Occupied(entry) if entry.get() == name => {}
+                Entry::Occupied(entry) => {
+                    return Err(Error::TwoNames {
+                        id: arg.id,
+                        names: [entry.get().clone(), name.clone()],
+                    });
+                }
+            }
+        }
+        for name in WELL_KNOWN {
+            let id = LockspaceId::from_name(name.as_bytes());
+            names.entry(id).or_insert_with(|| name.to_owned());
+        }
+        Ok(Self { names })
+    }
+
     /// The name that belongs to an id, if it is known.
     pub(crate) fn name(&self, id: LockspaceId) -> Option<&str> {
         self.names.get(&id).map(String::as_str)
@@ -123,6 +206,10 @@ pub(crate) enum ClusterArgError {
     Address,
     LockspaceId,
     LockspaceName,
+    /// `ID` alone where nothing is selected.
+    NodeSelects,
+    /// `0xID` alone where nothing is selected.
+    LockspaceSelects,
 }
 
 impl fmt::Display for ClusterArgError {
@@ -132,11 +219,28 @@ impl fmt::Display for ClusterArgError {
             Self::Address => "behind = has to stand an IPv4 or IPv6 address",
             Self::LockspaceId => "a lockspace id is 0x and up to 8 hexadecimal digits",
             Self::LockspaceName => "a lockspace name has 1 to 64 bytes",
+            Self::NodeSelects => {
+                "nodes cannot be selected here, all are judged; ID=ADDRESS tells which node has an address"
+            }
+            Self::LockspaceSelects => {
+                "lockspaces cannot be selected here, all are judged; 0xID=NAME gives a name"
+            }
         })
     }
 }
 
 impl std::error::Error for ClusterArgError {}
+
+impl NodeArg {
+    /// Only the form that tells.
+    fn telling(text: &str) -> Result<Self, ClusterArgError> {
+        let arg: Self = text.parse()?;
+        match arg.address {
+            Some(_) => Ok(arg),
+            None => Err(ClusterArgError::NodeSelects),
+        }
+    }
+}
 
 impl FromStr for NodeArg {
     type Err = ClusterArgError;
@@ -184,6 +288,15 @@ impl FromStr for LockspaceArg {
 }
 
 impl LockspaceArg {
+    /// Only the forms with a name.
+    fn naming(text: &str) -> Result<Self, ClusterArgError> {
+        let arg: Self = text.parse()?;
+        match arg.name {
+            Some(_) => Ok(arg),
+            None => Err(ClusterArgError::LockspaceSelects),
+        }
+    }
+
     fn named(name: &str, selects: bool) -> Result<Self, ClusterArgError> {
         if name.is_empty() || name.len() > 64 {
             return Err(ClusterArgError::LockspaceName);
@@ -207,7 +320,7 @@ mod tests {
 
     fn cluster(node: &[&str], lockspace: &[&str]) -> ClusterArgs {
         ClusterArgs {
-            port: Vec::new(),
+            ports: PortArgs { port: Vec::new() },
             node: node.iter().map(|text| text.parse().unwrap()).collect(),
             lockspace: lockspace.iter().map(|text| text.parse().unwrap()).collect(),
         }
@@ -218,7 +331,7 @@ mod tests {
         let node = NodeId::new;
         let told = cluster(&["2=10.0.0.2", "3=fd00::3"], &[]);
         assert!(told.selects_nodes(node(7), None));
-        assert_eq!(told.addresses().count(), 2);
+        assert_eq!(told.addresses().unwrap().len(), 2);
         let selected = cluster(&["2=10.0.0.2", "2"], &[]);
         assert!(selected.selects_nodes(node(1), node(2)));
         assert!(selected.selects_nodes(node(2), None));
@@ -231,12 +344,50 @@ mod tests {
         let id = LockspaceId::new(0x6b1f_7a52);
         let told = cluster(&[], &["0x6b1f7a52=scratch", "=other"]);
         assert!(told.selects_lockspace(None));
-        assert_eq!(told.lockspace_names().name(id), Some("scratch"));
+        assert_eq!(told.lockspace_names().unwrap().name(id), Some("scratch"));
         let selected = cluster(&[], &["lvm_clvg0", "0x6b1f7a52"]);
         assert!(selected.selects_lockspace(Some(id)));
         assert!(selected.selects_lockspace(Some(LockspaceId::new(0x45d1_d4f1))));
         assert!(!selected.selects_lockspace(Some(LockspaceId::new(1))));
         assert!(!selected.selects_lockspace(None));
+    }
+
+    #[test]
+    fn contradictions_are_refused_and_repetitions_are_not() {
+        assert!(
+            cluster(&["1=10.0.0.1", "1=10.0.0.1", "1=10.0.0.2"], &[])
+                .addresses()
+                .is_ok()
+        );
+        assert!(cluster(&["1=10.0.0.1", "2=10.0.0.1"], &[]).addresses().is_err());
+        assert!(
+            cluster(&[], &["=a", "0x1=a", "0x2=a", "0x1=a"])
+                .lockspace_names()
+                .is_ok()
+        );
+        assert!(cluster(&[], &["0x1=a", "0x1=b"]).lockspace_names().is_err());
+    }
+
+    #[test]
+    fn well_known_name_gives_way_to_the_one_told() {
+        let id = LockspaceId::from_name(b"clvmd");
+        let told = cluster(&[], &[&format!("{id}=mine")]).lockspace_names().unwrap();
+        assert_eq!(told.name(id), Some("mine"));
+        assert_eq!(
+            cluster(&[], &[]).lockspace_names().unwrap().name(id),
+            Some("clvmd")
+        );
+    }
+
+    #[test]
+    fn selecting_forms_are_refused_where_only_names_are_taken() {
+        assert!(NodeArg::telling("1=10.0.0.1").is_ok());
+        assert!(matches!(NodeArg::telling("1"), Err(ClusterArgError::NodeSelects)));
+        for text in ["ls1", "=ls1", "0x1=ls1"] {
+            assert!(LockspaceArg::naming(text).is_ok(), "{text}");
+        }
+        let refused = LockspaceArg::naming("0x1");
+        assert!(matches!(refused, Err(ClusterArgError::LockspaceSelects)));
     }
 
     #[test]

@@ -21,7 +21,8 @@ Examples:
 Hexadecimal may come as plain digits, with spaces, colons, commas or 0x, and as printed by xxd,
 hexdump -C, tcpdump -x or Wireshark.
 
-Exit codes: 0 sound frames; 1 damage, or the last frame is cut; 2 no hexadecimal.";
+Exit codes: 0 sound frames; 1 a frame is damaged, or the last is cut; 2 no hexadecimal, or too much of
+it: 16 MiB of text are read at most.";
 
 /// Shows the fields of frames given in hexadecimal.
 #[derive(clap::Args)]
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     offset: usize,
 }
 
+const STANDARD_INPUT: &str = "standard input";
+/// Text that is read from standard input: thousands of the largest frames.
+const TEXT_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of a field that stand on one line.
 const BYTES_A_LINE: usize = 8;
 /// Lines of a field's bytes; the rest is only counted.
@@ -43,15 +47,12 @@ const LINES_MAX: usize = 10;
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
     let from_stdin = args.hex.is_empty() || args.hex == ["-"];
     let (place, text) = if from_stdin {
-        let mut text = Vec::new();
-        io::stdin()
-            .read_to_end(&mut text)
-            .map_err(|error| Error::read("standard input".as_ref(), error))?;
-        ("standard input", String::from_utf8_lossy(&text).into_owned())
+        (STANDARD_INPUT, standard_input()?)
     } else {
         ("argument", args.hex.join(" "))
     };
     let bytes = hex::parse(&text).map_err(|source| Error::Hex { place, source })?;
+    drop(text);
     let bytes = bytes.get(args.offset..).unwrap_or_default();
     if bytes.is_empty() {
         return Err(Error::NoBytes { place });
@@ -60,6 +61,22 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
         Ok(ExitCode::SUCCESS)
     } else {
         Ok(ExitCode::from(FOUND))
+    }
+}
+
+/// All of standard input as text, unless it is too long.
+fn standard_input() -> Result<String, Error> {
+    let mut text = Vec::new();
+    let read = io::stdin().take(TEXT_BYTES_MAX + 1).read_to_end(&mut text);
+    let read = read.map_err(|error| Error::read(STANDARD_INPUT.as_ref(), error))?;
+    if u64::try_from(read).is_ok_and(|read| read <= TEXT_BYTES_MAX) {
+        Ok(String::from_utf8(text)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    } else {
+        Err(Error::TooMuch {
+            place: STANDARD_INPUT,
+            limit_bytes: TEXT_BYTES_MAX,
+        })
     }
 }
 

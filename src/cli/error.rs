@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+use dlmwire_codec::{LockspaceId, NodeId};
 
 use super::hex::HexError;
 
@@ -22,10 +25,18 @@ pub(crate) enum Error {
         place: PathBuf,
         source: dlmwire_interop::capture::CaptureError,
     },
+    /// A capture cannot be read to its end, or there is nothing in it to work on.
+    Unread { place: PathBuf, reason: String },
     /// Not hexadecimal.
     Hex { place: &'static str, source: HexError },
     /// Nothing to decode.
     NoBytes { place: &'static str },
+    /// More than is taken at once.
+    TooMuch { place: &'static str, limit_bytes: u64 },
+    /// `--node` gives an address to two nodes.
+    TwoNodes { address: IpAddr, nodes: [NodeId; 2] },
+    /// `--lockspace` gives an id two names.
+    TwoNames { id: LockspaceId, names: [String; 2] },
 }
 
 impl Error {
@@ -64,8 +75,21 @@ impl fmt::Display for Error {
                 write!(f, "{}: {source}", place.display())
             }
             Self::Capture { place, source } => write!(f, "{}: {source}", place.display()),
+            Self::Unread { place, reason } => write!(f, "{}: {reason}", place.display()),
             Self::Hex { place, source } => write!(f, "{place}: {source}"),
             Self::NoBytes { place } => write!(f, "{place}: no bytes to decode"),
+            Self::TooMuch { place, limit_bytes } => {
+                let limit = limit_bytes >> 20;
+                write!(f, "{place}: more than {limit} MiB of text, which is the limit")
+            }
+            Self::TwoNodes {
+                address,
+                nodes: [one, other],
+            } => write!(f, "--node: {address} cannot be both node {one} and node {other}"),
+            Self::TwoNames {
+                id,
+                names: [one, other],
+            } => write!(f, "--lockspace: {id} cannot be both {one:?} and {other:?}"),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The command line: one verb a file.
 //!
-//! Every verb ends with one of three exit codes: 0 all is well, 1 the input is damaged or something was
-//! found, 2 the job could not be done, with one line on standard error that says why.
+//! Every verb ends with one of three exit codes: 0 all is well, 1 something was found or a message is
+//! damaged, 2 the job could not be done, or not to its end. What could be done is still shown, and one line on
+//! standard error says why the rest could not.
 
 mod check;
 mod check_text;
@@ -28,16 +29,16 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use self::error::Error;
 use self::output::Output;
 
-/// Exit code 1: the input is damaged or something was found.
+/// Exit code 1: something was found, or a message is damaged.
 const FOUND: u8 = 1;
-/// Exit code 2: the job could not be done. clap ends with the same for a command line it cannot take.
+/// Exit code 2: the job could not be done, or not to its end. clap ends with the same for a command line it cannot take.
 const FAILED: u8 = 2;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all is well
-  1  the input is damaged or something was found
-  2  the job could not be done; standard error says why";
+  1  something was found, or a message is damaged
+  2  the job could not be done, or not to its end; standard error says why";
 
 /// Reads the messages of the Linux kernel's distributed lock manager (fs/dlm): from captures, from bytes.
 #[derive(Parser)]
@@ -72,15 +73,16 @@ enum ColorWhen {
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let mut out = Output::to_stdout(cli.color);
-    let outcome = run_verb(&cli.verb, &mut out).and_then(|code| {
-        out.finish()?;
-        Ok(code)
+    let outcome = run_verb(&cli.verb, &mut out).and_then(|code| match out.finish().map_err(Error::from) {
+        Ok(()) | Err(Error::OutputClosed) => Ok(code),
+        Err(error) => Err(error),
     });
     match outcome {
         Ok(code) => code,
         Err(Error::OutputClosed) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dlmwire: {error}");
+            // It is standard output that fails, or it was written out: the code says what there is to say.
+            let _ = out.complain(error);
             ExitCode::from(FAILED)
         }
     }

@@ -1,6 +1,6 @@
 //! Which node is at which end of a link: told by the user, or learned from what the ends send.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,7 +16,7 @@ const DOWN_MAX: usize = 1024;
 /// Nodes by address, and the ends of the links.
 #[derive(Default)]
 pub(crate) struct Nodes {
-    told: HashMap<IpAddr, NodeId>,
+    told: BTreeMap<IpAddr, NodeId>,
     learned: HashMap<IpAddr, NodeId>,
     links: HashMap<LinkId, Link>,
     /// Links that are down, in the order in which they went: what comes behind a reset belongs to them.
@@ -85,9 +85,9 @@ impl fmt::Display for Party {
 }
 
 impl Nodes {
-    pub(crate) fn new(told: impl Iterator<Item = (NodeId, IpAddr)>) -> Self {
+    pub(crate) fn new(told: BTreeMap<IpAddr, NodeId>) -> Self {
         Self {
-            told: told.map(|(node, address)| (address, node)).collect(),
+            told,
             ..Self::default()
         }
     }

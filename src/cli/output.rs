@@ -68,6 +68,15 @@ impl Output {
         self.out.flush()
     }
 
+    /// One line on standard error, behind everything written so far.
+    ///
+    /// Whoever closed standard error does not want it.
+    pub(crate) fn complain(&mut self, line: impl fmt::Display) -> io::Result<()> {
+        let flushed = self.out.flush();
+        let _ = writeln!(io::stderr(), "dlmwire: {line}");
+        flushed
+    }
+
     pub(crate) fn palette(&self) -> Palette {
         self.palette
     }

@@ -80,18 +80,22 @@ pub(crate) fn learn_nodes(path: &Path, options: &Options, nodes: &mut Nodes) {
     nodes.forget_links();
 }
 
-/// What the end of a capture says about it, if it is not all well.
-pub(crate) fn damage(summary: &Summary) -> Option<String> {
-    match &summary.end {
-        End::Complete => None,
-        End::Truncated { packet, offset } => Some(format!(
-            "the capture ends inside packet {packet}, whose record starts at byte {offset}"
-        )),
-        End::Damaged(error) => Some(format!(
+/// What kept a capture from being read to its end, if anything did.
+pub(crate) fn unread(path: &Path, summary: &Summary) -> Option<Error> {
+    let reason = match &summary.end {
+        End::Complete => return None,
+        End::Truncated { packet, offset } => {
+            format!("the capture ends inside packet {packet}, whose record starts at byte {offset}")
+        }
+        End::Damaged(error) => format!(
             "the capture is damaged, what follows is lost: {}",
             with_cause(error)
-        )),
-    }
+        ),
+    };
+    Some(Error::Unread {
+        place: path.to_owned(),
+        reason,
+    })
 }
 
 fn open(path: &Path) -> Result<(Box<dyn Read + Send>, ProgressBar), Error> {

@@ -15,7 +15,6 @@ use dlmwire_codec::{DecodeError, Frame, NodeId, RawFrame};
 use dlmwire_interop::capture::{Event, LinkId, Place, Side, Sink, Stamp, Timestamp, Transport};
 
 use self::filter::{Kind, SeqRange};
-use super::FOUND;
 use super::cluster::{ClusterArgs, LockspaceNames};
 use super::error::Error;
 use super::message::Message;
@@ -24,6 +23,7 @@ use super::output::Output;
 use super::reading::{self, FrameEvent, Stop};
 use super::sequence::{Sequence, Turn};
 use super::time::TimeFormat;
+use super::{FAILED, FOUND};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,7 +38,11 @@ Columns: frame number (as in Wireshark), time, sender -> receiver, link, message
 (ACK: the next one expected), lockspace, then what the message says: lkid is the lock id at the
 sender, remid at the receiver, gr the granted and rq the requested mode, ex, sb and fl the flags.
 
-Exit codes: 0 all was read; 1 damage in the capture or in a message; 2 a file cannot be read.";
+(sent again) is a guess from the numbers alone, looser than what `dlmwire check` counts as resent:
+any number lower than one already sent, also with other bytes, or one that was left out and comes
+after all. See docs/json.md.
+
+Exit codes: 0 all was read; 1 a message is damaged; 2 a file cannot be read, or not to its end.";
 
 /// Shows the messages of captures, one a line.
 #[derive(clap::Args)]
@@ -89,26 +93,29 @@ enum Format {
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
     let options = args.cluster.options();
     let stop = Stop::default();
-    let mut dump = Dump::new(args, out, stop.clone());
+    let mut dump = Dump::new(args, out, stop.clone())?;
+    let mut code = 0;
     for path in &args.files {
         reading::learn_nodes(path, &options, &mut dump.nodes);
         dump.start_file(path);
-        let summary = reading::read(path, &options, &stop, &mut dump)?;
+        let read = reading::read(path, &options, &stop, &mut dump);
         if let Some(error) = dump.failed.take() {
             return Err(error.into());
         }
-        if let Some(damage) = reading::damage(&summary) {
-            dump.damaged = true;
-            eprintln!("dlmwire: {}: {damage}", path.display());
+        let unread = match read {
+            Ok(summary) => reading::unread(path, &summary),
+            Err(error) => Some(error),
+        };
+        if let Some(unread) = unread {
+            dump.out.complain(unread)?;
+            code = FAILED;
         }
         dump.nodes.forget_links();
     }
-    let found = dump.damaged;
-    Ok(if found {
-        ExitCode::from(FOUND)
-    } else {
-        ExitCode::SUCCESS
-    })
+    if dump.damaged {
+        code = code.max(FOUND);
+    }
+    Ok(ExitCode::from(code))
 }
 
 /// A message with all that is known of it besides its bytes.
@@ -152,26 +159,27 @@ struct Dump<'a> {
     sequences: HashMap<[Party; 2], Sequence>,
     stop: Stop,
     failed: Option<io::Error>,
+    /// A message was not sound.
     damaged: bool,
 }
 
 impl<'a> Dump<'a> {
-    fn new(args: &'a Args, out: &'a mut Output, stop: Stop) -> Self {
-        Self {
+    fn new(args: &'a Args, out: &'a mut Output, stop: Stop) -> Result<Self, Error> {
+        Ok(Self {
             layout: Layout {
                 args,
-                lockspaces: args.cluster.lockspace_names(),
+                lockspaces: args.cluster.lockspace_names()?,
                 start: None,
                 json: super::json::JsonLine::default(),
             },
             out,
-            nodes: Nodes::new(args.cluster.addresses()),
+            nodes: Nodes::new(args.cluster.addresses()?),
             heading: None,
             sequences: HashMap::new(),
             stop,
             failed: None,
             damaged: false,
-        }
+        })
     }
 
     /// Starts a file.

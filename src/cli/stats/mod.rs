@@ -6,7 +6,7 @@ mod report;
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
@@ -15,7 +15,6 @@ use dlmwire_interop::capture::{Event, Place, Side, Sink, Stamp, Timestamp};
 use dlmwire_interop::exchange::{Exchanges, Step};
 
 use self::pair::PairStats;
-use super::FOUND;
 use super::cluster::ClusterArgs;
 use super::error::Error;
 use super::message::Message;
@@ -23,6 +22,7 @@ use super::nodes::{End, Nodes, Party};
 use super::output::Output;
 use super::reading::{self, FrameEvent, Stop};
 use super::sequence::{Sequence, Turn};
+use super::{FAILED, FOUND};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,9 +32,13 @@ Examples:
 
 Delays run from the packet that completes a message to the one that completes what answers it, as
 the capturing host saw them. An ACK answers every OPTS before its number; a reply answers its
-request; a CONVERT to a lower mode has none. Messages sent again count once.
+request; a CONVERT to a lower mode has none. Delays take a message that is sent again once.
 
-Exit codes: 0 all was read; 1 damage in the capture or in a message; 2 a file cannot be read.";
+Sent again is a guess from the numbers alone, looser than what `dlmwire check` counts as resent: any
+number lower than one already sent, also with other bytes, or one that was left out and comes after
+all. See docs/json.md.
+
+Exit codes: 0 all was read; 1 a message is damaged; 2 a file cannot be read, or not to its end.";
 
 /// Pairs of nodes that are counted; 32 nodes make 992.
 const PAIRS_MAX: usize = 1024;
@@ -68,28 +72,36 @@ enum Format {
 
 pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
     let options = args.cluster.options();
-    let mut stats = Stats::new(args);
+    let mut stats = Stats::new(args)?;
+    let mut files: Vec<&Path> = Vec::new();
+    let mut unread = Vec::new();
     for path in &args.files {
         reading::learn_nodes(path, &options, &mut stats.nodes);
-        let summary = reading::read(path, &options, &Stop::default(), &mut stats)?;
-        if let Some(damage) = reading::damage(&summary) {
-            stats.totals.damaged = true;
-            eprintln!("dlmwire: {}: {damage}", path.display());
-        }
+        let summary = match reading::read(path, &options, &Stop::default(), &mut stats) {
+            Ok(summary) => summary,
+            Err(error) => {
+                unread.push(error);
+                continue;
+            }
+        };
+        files.push(path);
+        unread.extend(reading::unread(path, &summary));
         stats.totals.packets += summary.stats.packets;
         stats.totals.links += summary.stats.links;
         stats.totals.gaps += summary.stats.gaps;
         stats.end_of_file();
     }
     match args.format {
-        Format::Text => report::text(&stats.totals, &stats.pairs, &args.files, out)?,
-        Format::Json => report::json(&stats.totals, &stats.pairs, &args.files, out)?,
+        _ if files.is_empty() => {}
+        Format::Text => report::text(&stats.totals, &stats.pairs, &files, out)?,
+        Format::Json => report::json(&stats.totals, &stats.pairs, &files, out)?,
     }
-    Ok(if stats.totals.damaged {
-        ExitCode::from(FOUND)
-    } else {
-        ExitCode::SUCCESS
-    })
+    let mut code = if stats.totals.damaged { FOUND } else { 0 };
+    for error in unread {
+        out.complain(error)?;
+        code = FAILED;
+    }
+    Ok(ExitCode::from(code))
 }
 
 /// What is counted over everything.
@@ -103,6 +115,7 @@ struct Totals {
     /// Messages of pairs beyond [`PAIRS_MAX`].
     uncounted: u64,
     times: Option<[Timestamp; 2]>,
+    /// A message was not sound.
     damaged: bool,
 }
 
@@ -121,16 +134,18 @@ struct Stats<'a> {
 }
 
 impl<'a> Stats<'a> {
-    fn new(args: &'a Args) -> Self {
-        Self {
+    fn new(args: &'a Args) -> Result<Self, Error> {
+        // No name is shown, but what contradicts itself selects something else than was meant.
+        args.cluster.lockspace_names()?;
+        Ok(Self {
             args,
-            nodes: Nodes::new(args.cluster.addresses()),
+            nodes: Nodes::new(args.cluster.addresses()?),
             totals: Totals::default(),
             pairs: BTreeMap::new(),
             sequences: HashMap::new(),
             exchanges: Exchanges::new(OPEN_MAX),
             recoveries: HashMap::new(),
-        }
+        })
     }
 
     /// The next file may be another day.

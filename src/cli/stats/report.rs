@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use dlmwire_codec::Command;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ use crate::cli::time;
 
 type Pairs = BTreeMap<Pair, PairStats>;
 
-pub(super) fn text(totals: &Totals, pairs: &Pairs, files: &[PathBuf], out: &mut Output) -> io::Result<()> {
+pub(super) fn text(totals: &Totals, pairs: &Pairs, files: &[&Path], out: &mut Output) -> io::Result<()> {
     let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
     writeln!(out, "{}", out.paint(Paint::Heading, names.join(" ")))?;
     write!(
@@ -119,7 +119,7 @@ fn delay_line(name: &str, delays: &Delays, out: &mut Output) -> io::Result<()> {
     write!(out, " {:>10}", time::duration(delays.max()))
 }
 
-pub(super) fn json(totals: &Totals, pairs: &Pairs, files: &[PathBuf], out: &mut Output) -> io::Result<()> {
+pub(super) fn json(totals: &Totals, pairs: &Pairs, files: &[&Path], out: &mut Output) -> io::Result<()> {
     let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
     let report = json!({
         "files": names,

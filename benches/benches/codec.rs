@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dlmwire_benches::{Seen, codec, hand, mix};
+use dlmwire_benches::{Loop, codec, hand, mix};
 
 criterion_group! {
     name = benches;
@@ -33,7 +33,7 @@ fn all(criterion: &mut Criterion, name: &str, bytes_max: usize) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(messages));
 
-    let loops: [(_, fn(&[u8]) -> Seen, fn(&[u8]) -> Seen); 3] = [
+    let loops: [(_, Loop, Loop); 3] = [
         ("deframe", hand::deframe, codec::deframe),
         ("view", hand::view, codec::view),
         ("full", hand::full, codec::full),
@@ -48,6 +48,11 @@ fn all(criterion: &mut Criterion, name: &str, bytes_max: usize) {
     }
     group.bench_function("encode/memcpy", |bencher| {
         bencher.iter(|| hand::copy_each(black_box(&lengths), &bytes, &mut out));
+    });
+    out.fill(1);
+    let plain = hand::plain(&bytes);
+    group.bench_function("encode/hand", |bencher| {
+        bencher.iter(|| hand::encode(black_box(&plain), &mut out));
     });
     out.fill(1);
     group.bench_function("encode/codec", |bencher| {

@@ -69,6 +69,98 @@ pub fn copy_each(lengths: &[u16], bytes: &[u8], out: &mut [u8]) -> usize {
     at
 }
 
+/// A frame of the mix as plain numbers, in the order in which they are written.
+#[derive(Clone, Copy, Debug)]
+pub enum Plain<'a> {
+    /// `ACK`: sender, next number expected.
+    Ack(u32, u32),
+    /// `OPTS` around `MSG`: sender, number, lockspace, the message's words, its tail.
+    Opts(u32, u32, u32, [u32; 18], &'a [u8]),
+}
+
+/// Reads frames as plain numbers, as [`encode`] takes them.
+///
+/// # Panics
+///
+/// On anything but the mix.
+#[must_use]
+pub fn plain(bytes: &[u8]) -> Vec<Plain<'_>> {
+    let mut list = Vec::new();
+    let mut rest = bytes;
+    while let Some((frame, behind)) = split(rest) {
+        rest = behind;
+        let head = frame.first_chunk().expect("16 bytes");
+        let (seq, node) = (le32(head, 4), le32(head, 8));
+        list.push(
+            match message(&mut Seen::default(), frame).expect("the mix is sound") {
+                None => Plain::Ack(node, seq),
+                Some((msg, tail)) => {
+                    let lockspace = le32(msg.first_chunk().expect("16 bytes"), 4);
+                    let (words, _) = msg[16..].as_chunks::<4>();
+                    let words: &[_; 18] = words.as_array().expect("72 bytes");
+                    Plain::Opts(node, seq, lockspace, words.map(u32::from_le_bytes), tail)
+                }
+            },
+        );
+    }
+    list
+}
+
+/// Writes frames one behind the other and returns how many bytes that was.
+///
+/// # Panics
+///
+/// When `out` is too short.
+#[inline(never)]
+#[must_use]
+pub fn encode(list: &[Plain<'_>], out: &mut [u8]) -> usize {
+    let mut length = 0;
+    for frame in list {
+        length += encode_one(frame, &mut out[length..]).expect("there is room");
+    }
+    length
+}
+
+/// Writes one frame, or nothing if there is no room.
+#[inline]
+pub fn encode_one(frame: &Plain<'_>, out: &mut [u8]) -> Option<usize> {
+    match *frame {
+        Plain::Ack(node, seq) => {
+            head(out.first_chunk_mut()?, seq, node, 16, ACK);
+            Some(16)
+        }
+        Plain::Opts(node, seq, lockspace, words, tail) => {
+            let inner_length = 88 + tail.len();
+            let length = 24 + inner_length;
+            let (fixed, rest) = out.get_mut(..length)?.split_first_chunk_mut::<112>()?;
+            head(
+                fixed.first_chunk_mut()?,
+                seq,
+                node,
+                u16::try_from(length).ok()?,
+                OPTS,
+            );
+            fixed[16..24].copy_from_slice(&[MSG, 0, 0, 0, 0, 0, 0, 0]);
+            let inner = fixed[24..].first_chunk_mut()?;
+            head(inner, lockspace, node, u16::try_from(inner_length).ok()?, MSG);
+            for (to, word) in fixed[40..].as_chunks_mut().0.iter_mut().zip(words) {
+                *to = word.to_le_bytes();
+            }
+            rest.copy_from_slice(tail);
+            Some(length)
+        }
+    }
+}
+
+#[inline(always)]
+fn head(to: &mut [u8; 16], second: u32, node: u32, length: u16, command: u8) {
+    to[..4].copy_from_slice(&V3_2.to_le_bytes());
+    to[4..8].copy_from_slice(&second.to_le_bytes());
+    to[8..12].copy_from_slice(&node.to_le_bytes());
+    to[12..14].copy_from_slice(&length.to_le_bytes());
+    to[14..].copy_from_slice(&[command, 0]);
+}
+
 /// The lengths of all frames.
 #[must_use]
 pub fn lengths(bytes: &[u8]) -> Vec<u16> {

@@ -15,6 +15,9 @@ pub mod ratios;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Seen(u64);
 
+/// A loop over a buffer of frames.
+pub type Loop = fn(&[u8]) -> Seen;
+
 impl Seen {
     /// Adds a number.
     #[inline(always)]

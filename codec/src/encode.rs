@@ -91,13 +91,12 @@ impl<'a> Writer<'a> {
 
     /// Ends a frame: everything that `encoded_len` counted has been put.
     #[inline]
-    pub(crate) fn finish(self, length: u16) -> Result<usize, EncodeError> {
+    pub(crate) fn finish(self) {
         debug_assert!(
             self.rest.is_empty(),
             "encoded_len counted {} bytes too many",
             self.rest.len()
         );
-        Ok(usize::from(length))
     }
 }
 

@@ -459,7 +459,7 @@ impl<'a> MsgFields<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn write(&self, version: Version, node: NodeId, length: u16, out: &mut Writer<'_>) {
+    pub(crate) fn write(&self, version: Version, node: NodeId, length: u16, mut out: Writer<'_>) {
         let union = HeaderUnion::Lockspace(self.lockspace);
         Header {
             version,
@@ -468,7 +468,7 @@ impl<'a> MsgFields<'a> {
             length,
             command: Command::Msg,
         }
-        .write(out);
+        .write(&mut out);
         let words = [
             self.msg_type.wire(),
             self.nodeid,
@@ -494,6 +494,7 @@ impl<'a> MsgFields<'a> {
             *to = word.to_le_bytes();
         }
         out.put(self.tail.bytes());
+        out.finish();
     }
 }
 

@@ -97,24 +97,23 @@ impl<'a> Options<'a> {
 
     /// Writes `o_optlen` bytes. Options that came unreadable go out as they came.
     #[inline]
-    pub(crate) fn write(&self, out: &mut Writer<'_>) {
-        if !self.is_empty() {
-            self.write_all(out);
-        }
+    pub(crate) fn write<'o>(&self, out: Writer<'o>) -> Writer<'o> {
+        if self.is_empty() { out } else { self.write_all(out) }
     }
 
     #[cold]
-    fn write_all(&self, out: &mut Writer<'_>) {
+    fn write_all<'o>(&self, mut out: Writer<'o>) -> Writer<'o> {
         match self.source {
-            Source::List(list) => list.iter().for_each(|option| option.write(out)),
+            Source::List(list) => list.iter().for_each(|option| option.write(&mut out)),
             Source::Wire(mut bytes) => {
                 while let Ok((option, rest)) = read(bytes) {
-                    option.write(out);
+                    option.write(&mut out);
                     bytes = rest;
                 }
                 out.put(bytes);
             }
         }
+        out
     }
 }
 

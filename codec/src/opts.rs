@@ -269,10 +269,52 @@ impl OptsFields<'_> {
         node: NodeId,
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        let (length, mut out) = Writer::frame(out, self.encoded_len())?;
-        // Both are parts of the length, which fits.
-        let option_bytes = u16::try_from(self.options.encoded_len()).unwrap_or(u16::MAX);
-        let inner_length = u16::try_from(self.inner.encoded_len()).unwrap_or(u16::MAX);
+        let begin = |inner_length, out| self.begin(version, node, inner_length, out);
+        match &self.inner {
+            InnerFields::Msg(msg) => {
+                let (outer, length, out) = begin(msg.encoded_len(), out)?;
+                msg.write(version, node, length, out);
+                Ok(outer.into())
+            }
+            InnerFields::Rcom(rcom) => {
+                let (outer, length, out) = begin(rcom.encoded_len(), out)?;
+                rcom.write(version, node, length, out);
+                Ok(outer.into())
+            }
+            InnerFields::Fin => {
+                let (outer, length, mut out) = begin(HEADER_LEN, out)?;
+                Header {
+                    version,
+                    union: HeaderUnion::Unused,
+                    node,
+                    length,
+                    command: Command::Fin,
+                }
+                .write(&mut out);
+                out.finish();
+                Ok(outer.into())
+            }
+        }
+    }
+
+    /// Writes all that comes before the inner message; returns the outer and the inner `h_length`, and what
+    /// is left to be written.
+    #[inline(always)]
+    fn begin<'o>(
+        &self,
+        version: Version,
+        node: NodeId,
+        inner_length: usize,
+        out: &'o mut [u8],
+    ) -> Result<(u16, u16, Writer<'o>), EncodeError> {
+        let option_bytes = self.options.encoded_len();
+        let length = OPTS_HEADER_LEN
+            .saturating_add(option_bytes)
+            .saturating_add(inner_length);
+        let (length, mut out) = Writer::frame(out, length)?;
+        // The upper bytes are 0, for both are parts of a length that fits into 16 bits.
+        let [low, high, ..] = option_bytes.to_le_bytes();
+        let [inner_low, inner_high, ..] = inner_length.to_le_bytes();
         Header {
             version,
             union: HeaderUnion::Seq(self.seq),
@@ -281,24 +323,9 @@ impl OptsFields<'_> {
             command: Command::Opts,
         }
         .write(&mut out);
-        let [low, high] = option_bytes.to_le_bytes();
         *out.fixed() = [self.inner.command().wire(), 0, low, high, 0, 0, 0, 0];
-        self.options.write(&mut out);
-        match &self.inner {
-            InnerFields::Msg(msg) => msg.write(version, node, inner_length, &mut out),
-            InnerFields::Rcom(rcom) => rcom.write(version, node, inner_length, &mut out),
-            InnerFields::Fin => {
-                Header {
-                    version,
-                    union: HeaderUnion::Unused,
-                    node,
-                    length: inner_length,
-                    command: Command::Fin,
-                }
-                .write(&mut out);
-            }
-        }
-        out.finish(length)
+        let inner_length = u16::from_le_bytes([inner_low, inner_high]);
+        Ok((length, inner_length, self.options.write(out)))
     }
 }
 

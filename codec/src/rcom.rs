@@ -399,7 +399,7 @@ impl RcomFields<'_> {
         RCOM_LEN.saturating_add(self.payload.encoded_len())
     }
 
-    pub(crate) fn write(&self, version: Version, node: NodeId, length: u16, out: &mut Writer<'_>) {
+    pub(crate) fn write(&self, version: Version, node: NodeId, length: u16, mut out: Writer<'_>) {
         let union = HeaderUnion::Lockspace(self.lockspace);
         Header {
             version,
@@ -408,13 +408,14 @@ impl RcomFields<'_> {
             length,
             command: Command::Rcom,
         }
-        .write(out);
+        .write(&mut out);
         out.put(&self.payload.rcom_type().wire().to_le_bytes());
         out.put(&self.result.to_le_bytes());
         out.put(&self.id.to_le_bytes());
         out.put(&self.seq.to_le_bytes());
         out.put(&self.seq_reply.to_le_bytes());
-        self.payload.write(out);
+        self.payload.write(&mut out);
+        out.finish();
     }
 }
 

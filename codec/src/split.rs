@@ -92,26 +92,23 @@ pub fn split(bytes: &[u8], limits: Limits) -> Split<'_> {
         };
     };
     let length = le16!(head, 12);
-    if usize::from(length) < HEADER_LEN {
-        return Split::Lost(DecodeError::new(
-            ErrorKind::LengthBelowHeader { length },
-            AT_LENGTH,
-        ));
+    let needed = usize::from(length);
+    if needed < HEADER_LEN {
+        let kind = ErrorKind::LengthBelowHeader { length };
+        return Split::Lost(DecodeError::new(kind, AT_LENGTH));
     }
-    if length > limits.frame_bytes_max {
-        let limit = limits.frame_bytes_max;
-        return Split::Lost(DecodeError::new(
-            ErrorKind::LengthAboveLimit { length, limit },
-            AT_LENGTH,
-        ));
+    let limit = limits.frame_bytes_max;
+    if needed > usize::from(limit) {
+        let kind = ErrorKind::LengthAboveLimit { length, limit };
+        return Split::Lost(DecodeError::new(kind, AT_LENGTH));
     }
-    match bytes.split_at_checked(usize::from(length)) {
+    match bytes.split_at_checked(needed) {
         Some((frame, rest)) => Split::Frame {
             frame: RawFrame { bytes: frame },
             rest,
         },
         None => Split::NeedMore {
-            missing: usize::from(length).saturating_sub(bytes.len()),
+            missing: needed.saturating_sub(bytes.len()),
         },
     }
 }

@@ -5,7 +5,7 @@ use core::fmt;
 use crate::error::ErrorKind;
 
 /// The major number shared by both versions, in the upper half of `h_version`.
-const MAJOR: u16 = 3;
+pub(crate) const MAJOR: u16 = 3;
 
 /// A protocol version: what a peer is taken for decides how frames travel to it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,19 +33,14 @@ impl Version {
     /// [`ErrorKind::UnknownMajor`] or [`ErrorKind::UnknownMinor`].
     #[inline]
     pub const fn from_wire(version: u32) -> Result<Self, ErrorKind> {
-        if version.wrapping_sub(0x0003_0001) > 1 {
-            return Err(Self::unknown(version));
+        match version {
+            0x0003_0001 => Ok(Self::V3_1),
+            0x0003_0002 => Ok(Self::V3_2),
+            _ => Err(Self::unknown(version)),
         }
-        Ok(if version == 0x0003_0001 {
-            Self::V3_1
-        } else {
-            Self::V3_2
-        })
     }
 
-    // Inlined, its view of the two halves would split the load on the way that every frame takes.
     #[cold]
-    #[inline(never)]
     const fn unknown(version: u32) -> ErrorKind {
         let [minor_low, minor_high, major_low, major_high] = version.to_le_bytes();
         let minor = u16::from_le_bytes([minor_low, minor_high]);

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (bytes, messages) = mix::generate(mix::CACHED_BYTES);
     let fields = codec::fields(&bytes);
-    let lengths = hand::lengths(&bytes);
+    let plain = hand::plain(&bytes);
     let mut out = vec![1; bytes.len()];
     match arguments.as_slice() {
         ["deframe", "hand"] => _ = black_box(hand::deframe(&bytes)),
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         ["view", "codec"] => _ = black_box(codec::view(&bytes)),
         ["full", "hand"] => _ = black_box(hand::full(&bytes)),
         ["full", "codec"] => _ = black_box(codec::full(&bytes)),
-        ["encode", "hand"] => _ = black_box(hand::copy_each(&lengths, &bytes, &mut out)),
+        ["encode", "hand"] => _ = black_box(hand::encode(&plain, &mut out)),
         ["encode", "codec"] => _ = black_box(codec::encode(&fields, &mut out)),
         _ => {
             eprintln!("codec-once {{view|full|deframe|encode}} {{hand|codec}}");

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use dlmwire_benches::ratios::{Measured, REPETITIONS, Variant, measure};
-use dlmwire_benches::{Seen, codec, hand, mix};
+use dlmwire_benches::{Loop, codec, hand, mix};
 
 /// Runs per sample that make a sample last some milliseconds.
 const CACHED_PASSES: u32 = 512;
@@ -44,14 +44,15 @@ fn buffer(bytes_max: usize, passes: u32) -> Table {
     let (bytes, messages) = mix::generate(bytes_max);
     let bytes = bytes.as_slice();
     let fields = codec::fields(bytes);
+    let plain = hand::plain(bytes);
     let lengths = hand::lengths(bytes);
-    let [mut copy, mut copied, mut encoded] = [const { Vec::new() }; 3];
-    for out in [&mut copy, &mut copied, &mut encoded] {
+    let [mut copy, mut copied, mut by_hand, mut encoded] = [const { Vec::new() }; 4];
+    for out in [&mut copy, &mut copied, &mut by_hand, &mut encoded] {
         // Not zero pages: they would all be the same one.
         out.resize(bytes.len(), 1);
     }
 
-    let pairs: [(_, fn(&[u8]) -> Seen, fn(&[u8]) -> Seen); 3] = [
+    let pairs: [(_, Loop, Loop); 3] = [
         ("deframe", hand::deframe, codec::deframe),
         ("decode, view", hand::view, codec::view),
         ("decode, full", hand::full, codec::full),
@@ -73,18 +74,25 @@ fn buffer(bytes_max: usize, passes: u32) -> Table {
             bytes.len()
         );
     }));
+    variants.push(Variant::new("encode", "hand", || {
+        assert_eq!(hand::encode(black_box(&plain), &mut by_hand), bytes.len());
+    }));
     variants.push(Variant::new("encode", "codec", || {
         assert_eq!(codec::encode(black_box(&fields), &mut encoded), bytes.len());
     }));
 
     let rows = measure(variants, messages, passes);
     assert!(
-        copy == bytes && copied == bytes && encoded == bytes,
+        copy == bytes && copied == bytes && by_hand == bytes && encoded == bytes,
         "everything wrote the same bytes"
     );
     let title = format!("{} KiB, ns", bytes_max >> 10);
     Table { title, rows }
 }
+
+/// Lies in the same cache lines in every run, wherever the stack starts.
+#[repr(align(256))]
+struct Slot([u8; 136]);
 
 /// One `OPTS` around one `MSG`, 136 bytes, again and again into the same place.
 fn slot() -> Vec<Measured> {
@@ -94,26 +102,34 @@ fn slot() -> Vec<Measured> {
         .iter()
         .find(|fields| fields.encoded_len() == 136)
         .expect("the mix has every length");
-    let mut frame = [0; 136];
-    fields.encode_into(&mut frame).expect("136 bytes");
-    let [mut copied, mut encoded] = [[0; 136]; 2];
+    let mut frame = Slot([0; 136]);
+    fields.encode_into(&mut frame.0).expect("136 bytes");
+    let Slot(frame) = &frame;
+    let plain = hand::plain(frame);
+    let [Slot(copied), Slot(by_hand), Slot(encoded)] = &mut [const { Slot([0; 136]) }; 3];
 
     let variants = vec![
         Variant::new("encode", "memcpy of the frame", || {
             for _ in 0..SLOT_MESSAGES {
-                hand::copy(black_box(&frame), black_box(&mut copied));
+                hand::copy(black_box(frame), black_box(copied));
+            }
+        }),
+        Variant::new("encode", "hand", || {
+            for _ in 0..SLOT_MESSAGES {
+                let written = hand::encode_one(black_box(&plain[0]), black_box(by_hand));
+                assert_eq!(written, Some(136));
             }
         }),
         Variant::new("encode", "codec", || {
             for _ in 0..SLOT_MESSAGES {
                 let fields = black_box(fields);
-                assert_eq!(fields.encode_into(black_box(&mut encoded)), Ok(136));
+                assert_eq!(fields.encode_into(black_box(encoded)), Ok(136));
             }
         }),
     ];
     let rows = measure(variants, SLOT_MESSAGES.into(), SLOT_PASSES);
     assert!(
-        copied == frame && encoded == frame,
+        copied == frame && by_hand == frame && encoded == frame,
         "everything wrote the same bytes"
     );
     rows

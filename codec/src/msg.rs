@@ -87,6 +87,7 @@ impl MsgType {
 
     /// The value of `m_type`.
     pub const fn wire(self) -> u32 {
+        // On its own this is the discriminant; with the other number among its arms it would be a jump.
         let named = match self {
             Self::Request => 1,
             Self::Convert => 2,

@@ -32,29 +32,26 @@ pub const RCOM_LEN: usize = 48;
 pub const NOT_READY: i32 = -3;
 
 /// What a recovery message is for: `rc_type`.
-///
-/// The discriminants are the numbers, as in [`MsgType`](crate::MsgType).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u32)]
 pub enum RcomType {
     /// Asks how far recovery is.
-    Status = 1,
+    Status,
     /// Asks for the names that the receiver masters.
-    Names = 2,
+    Names,
     /// Asks the directory node for a resource's new master.
-    Lookup = 3,
+    Lookup,
     /// Sends one lock to the new master.
-    Lock = 4,
+    Lock,
     /// Answers `STATUS`.
-    StatusReply = 5,
+    StatusReply,
     /// Answers `NAMES`.
-    NamesReply = 6,
+    NamesReply,
     /// Answers `LOOKUP`.
-    LookupReply = 7,
+    LookupReply,
     /// Answers `LOCK`.
-    LockReply = 8,
+    LockReply,
     /// A number that no kernel gives a meaning.
-    Other(u32) = u32::MAX,
+    Other(u32),
 }
 
 impl RcomType {

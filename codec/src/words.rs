@@ -228,6 +228,7 @@ macro_rules! named_number {
             /// The number as it stands on the wire.
             #[inline]
             pub const fn wire(self) -> $repr {
+                // On its own this is the discriminant; with the other number among its arms it would be a jump.
                 let named = match self {
                     $(Self::$item => $value,)+
                     Self::Other(_) => <$repr>::MAX,

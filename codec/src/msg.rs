@@ -23,136 +23,46 @@ use crate::ids::{LockspaceId, NodeId};
 use crate::name::ResourceName;
 use crate::parse::{fixed, le32};
 use crate::version::{Command, Version};
-use crate::words::{Asts, ExFlags, LockStatus, Mode, MsgFlags, MsgResult, SbFlags};
+use crate::words::{Asts, ExFlags, LockStatus, Mode, MsgFlags, MsgResult, SbFlags, named_number};
 
 /// Bytes of a `DLM_MSG` without its tail.
 pub const MSG_LEN: usize = 88;
 
-/// What a lock message is for: `m_type`.
-///
-/// The discriminants are the numbers, so that reading and writing them costs no table and no jump.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u32)]
-pub enum MsgType {
-    /// Holder asks the master for a lock.
-    Request = 1,
-    /// Holder asks the master for another mode.
-    Convert = 2,
-    /// Holder gives a lock back to the master.
-    Unlock = 3,
-    /// Holder takes a request or a conversion back.
-    Cancel = 4,
-    /// Master answers `REQUEST` (or `LOOKUP`, being directory as well).
-    RequestReply = 5,
-    /// Master answers `CONVERT`, unless it was to a lower mode.
-    ConvertReply = 6,
-    /// Master answers `UNLOCK`.
-    UnlockReply = 7,
-    /// Master answers `CANCEL`.
-    CancelReply = 8,
-    /// Master grants what was queued.
-    Grant = 9,
-    /// Master tells a holder that it blocks another.
-    Bast = 10,
-    /// Holder asks the directory node who the master is.
-    Lookup = 11,
-    /// Master tells the directory node that it forgets a resource.
-    Remove = 12,
-    /// Directory node answers `LOOKUP`.
-    LookupReply = 13,
-    /// Drop the orphan locks of a process.
-    Purge = 14,
-    /// A number that no kernel gives a meaning; receivers log and ignore it.
-    Other(u32) = u32::MAX,
+named_number! {
+    /// What a lock message is for: `m_type`.
+    MsgType: u32 {
+        /// Holder asks the master for a lock.
+        Request = 1 "REQUEST",
+        /// Holder asks the master for another mode.
+        Convert = 2 "CONVERT",
+        /// Holder gives a lock back to the master.
+        Unlock = 3 "UNLOCK",
+        /// Holder takes a request or a conversion back.
+        Cancel = 4 "CANCEL",
+        /// Master answers `REQUEST` (or `LOOKUP`, being directory as well).
+        RequestReply = 5 "REQUEST_REPLY",
+        /// Master answers `CONVERT`, unless it was to a lower mode.
+        ConvertReply = 6 "CONVERT_REPLY",
+        /// Master answers `UNLOCK`.
+        UnlockReply = 7 "UNLOCK_REPLY",
+        /// Master answers `CANCEL`.
+        CancelReply = 8 "CANCEL_REPLY",
+        /// Master grants what was queued.
+        Grant = 9 "GRANT",
+        /// Master tells a holder that it blocks another.
+        Bast = 10 "BAST",
+        /// Holder asks the directory node who the master is.
+        Lookup = 11 "LOOKUP",
+        /// Master tells the directory node that it forgets a resource.
+        Remove = 12 "REMOVE",
+        /// Directory node answers `LOOKUP`.
+        LookupReply = 13 "LOOKUP_REPLY",
+        /// Drop the orphan locks of a process.
+        Purge = 14 "PURGE",
+    }
 }
 
 impl MsgType {
-    /// The types that kernels know, in the order of their numbers.
-    pub const KNOWN: [Self; 14] = [
-        Self::Request,
-        Self::Convert,
-        Self::Unlock,
-        Self::Cancel,
-        Self::RequestReply,
-        Self::ConvertReply,
-        Self::UnlockReply,
-        Self::CancelReply,
-        Self::Grant,
-        Self::Bast,
-        Self::Lookup,
-        Self::Remove,
-        Self::LookupReply,
-        Self::Purge,
-    ];
-
-    /// The value of `m_type`.
-    pub const fn wire(self) -> u32 {
-        // On its own this is the discriminant; with the other number among its arms it would be a jump.
-        let named = match self {
-            Self::Request => 1,
-            Self::Convert => 2,
-            Self::Unlock => 3,
-            Self::Cancel => 4,
-            Self::RequestReply => 5,
-            Self::ConvertReply => 6,
-            Self::UnlockReply => 7,
-            Self::CancelReply => 8,
-            Self::Grant => 9,
-            Self::Bast => 10,
-            Self::Lookup => 11,
-            Self::Remove => 12,
-            Self::LookupReply => 13,
-            Self::Purge => 14,
-            Self::Other(_) => u32::MAX,
-        };
-        match self {
-            Self::Other(number) => number,
-            _ => named,
-        }
-    }
-
-    /// Reads `m_type`.
-    pub const fn from_wire(number: u32) -> Self {
-        match number {
-            1 => Self::Request,
-            2 => Self::Convert,
-            3 => Self::Unlock,
-            4 => Self::Cancel,
-            5 => Self::RequestReply,
-            6 => Self::ConvertReply,
-            7 => Self::UnlockReply,
-            8 => Self::CancelReply,
-            9 => Self::Grant,
-            10 => Self::Bast,
-            11 => Self::Lookup,
-            12 => Self::Remove,
-            13 => Self::LookupReply,
-            14 => Self::Purge,
-            other => Self::Other(other),
-        }
-    }
-
-    /// The kernel's name without its `DLM_MSG_`, if it has one.
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Request => "REQUEST",
-            Self::Convert => "CONVERT",
-            Self::Unlock => "UNLOCK",
-            Self::Cancel => "CANCEL",
-            Self::RequestReply => "REQUEST_REPLY",
-            Self::ConvertReply => "CONVERT_REPLY",
-            Self::UnlockReply => "UNLOCK_REPLY",
-            Self::CancelReply => "CANCEL_REPLY",
-            Self::Grant => "GRANT",
-            Self::Bast => "BAST",
-            Self::Lookup => "LOOKUP",
-            Self::Remove => "REMOVE",
-            Self::LookupReply => "LOOKUP_REPLY",
-            Self::Purge => "PURGE",
-            Self::Other(_) => return None,
-        })
-    }
-
     /// What `m_extra` holds in messages of this type.
     pub const fn tail(self) -> TailKind {
         match self {
@@ -167,16 +77,6 @@ impl MsgType {
             | Self::LookupReply
             | Self::Purge
             | Self::Other(_) => TailKind::Opaque,
-        }
-    }
-}
-
-/// The name, or the number where there is none.
-impl fmt::Display for MsgType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.pad(name),
-            None => write!(f, "{}", self.wire()),
         }
     }
 }
@@ -619,9 +519,9 @@ mod tests {
 
     #[test]
     fn types_read_back_what_they_write() {
-        for (number, msg_type) in (1..).zip(MsgType::KNOWN) {
+        for (number, msg_type) in (1..).zip(MsgType::NAMED) {
             assert_eq!(msg_type.wire(), number);
-            assert_eq!(MsgType::from_wire(number), msg_type);
+            assert_eq!(MsgType::from_wire(number), *msg_type);
             assert!(msg_type.name().is_some());
         }
         for number in [0, 15, u32::MAX] {
@@ -659,10 +559,7 @@ mod tests {
 
     #[test]
     fn tail_without_a_name_may_have_any_length() {
-        for msg_type in MsgType::KNOWN
-            .into_iter()
-            .filter(|each| each.tail() != TailKind::Name)
-        {
+        for msg_type in MsgType::NAMED.iter().filter(|each| each.tail() != TailKind::Name) {
             for length in [0, 1, 32, 120] {
                 let mut bytes = hex(REMOVE);
                 bytes.resize(MSG_LEN + length, 7);

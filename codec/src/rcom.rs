@@ -23,7 +23,7 @@ use crate::parse::{fixed, le32, le64};
 use crate::rcom_lock::RcomLock;
 use crate::rcom_status::{RcomConfig, STATUS_LEN, Slots};
 use crate::version::{Command, Version};
-use crate::words::StatusFlags;
+use crate::words::{StatusFlags, named_number};
 
 /// Bytes of a `DLM_RCOM` without its payload.
 pub const RCOM_LEN: usize = 48;
@@ -31,95 +31,25 @@ pub const RCOM_LEN: usize = 48;
 /// `rc_result` of a `STATUS_REPLY` from a node that does not have the lockspace (yet): `-ESRCH`.
 pub const NOT_READY: i32 = -3;
 
-/// What a recovery message is for: `rc_type`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum RcomType {
-    /// Asks how far recovery is.
-    Status,
-    /// Asks for the names that the receiver masters.
-    Names,
-    /// Asks the directory node for a resource's new master.
-    Lookup,
-    /// Sends one lock to the new master.
-    Lock,
-    /// Answers `STATUS`.
-    StatusReply,
-    /// Answers `NAMES`.
-    NamesReply,
-    /// Answers `LOOKUP`.
-    LookupReply,
-    /// Answers `LOCK`.
-    LockReply,
-    /// A number that no kernel gives a meaning.
-    Other(u32),
-}
-
-impl RcomType {
-    /// The types that kernels know, in the order of their numbers.
-    pub const KNOWN: [Self; 8] = [
-        Self::Status,
-        Self::Names,
-        Self::Lookup,
-        Self::Lock,
-        Self::StatusReply,
-        Self::NamesReply,
-        Self::LookupReply,
-        Self::LockReply,
-    ];
-
-    /// The value of `rc_type`.
-    pub const fn wire(self) -> u32 {
-        match self {
-            Self::Status => 1,
-            Self::Names => 2,
-            Self::Lookup => 3,
-            Self::Lock => 4,
-            Self::StatusReply => 5,
-            Self::NamesReply => 6,
-            Self::LookupReply => 7,
-            Self::LockReply => 8,
-            Self::Other(number) => number,
-        }
-    }
-
-    /// Reads `rc_type`.
-    pub const fn from_wire(number: u32) -> Self {
-        match number {
-            1 => Self::Status,
-            2 => Self::Names,
-            3 => Self::Lookup,
-            4 => Self::Lock,
-            5 => Self::StatusReply,
-            6 => Self::NamesReply,
-            7 => Self::LookupReply,
-            8 => Self::LockReply,
-            other => Self::Other(other),
-        }
-    }
-
-    /// The kernel's name without its `DLM_RCOM_`, if it has one.
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Status => "STATUS",
-            Self::Names => "NAMES",
-            Self::Lookup => "LOOKUP",
-            Self::Lock => "LOCK",
-            Self::StatusReply => "STATUS_REPLY",
-            Self::NamesReply => "NAMES_REPLY",
-            Self::LookupReply => "LOOKUP_REPLY",
-            Self::LockReply => "LOCK_REPLY",
-            Self::Other(_) => return None,
-        })
-    }
-}
-
-/// The name, or the number where there is none.
-impl fmt::Display for RcomType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.pad(name),
-            None => write!(f, "{}", self.wire()),
-        }
+named_number! {
+    /// What a recovery message is for: `rc_type`.
+    RcomType: u32 {
+        /// Asks how far recovery is.
+        Status = 1 "STATUS",
+        /// Asks for the names that the receiver masters.
+        Names = 2 "NAMES",
+        /// Asks the directory node for a resource's new master.
+        Lookup = 3 "LOOKUP",
+        /// Sends one lock to the new master.
+        Lock = 4 "LOCK",
+        /// Answers `STATUS`.
+        StatusReply = 5 "STATUS_REPLY",
+        /// Answers `NAMES`.
+        NamesReply = 6 "NAMES_REPLY",
+        /// Answers `LOOKUP`.
+        LookupReply = 7 "LOOKUP_REPLY",
+        /// Answers `LOCK`.
+        LockReply = 8 "LOCK_REPLY",
     }
 }
 
@@ -545,9 +475,9 @@ mod tests {
 
     #[test]
     fn types_read_back_what_they_write() {
-        for (number, rcom_type) in (1..).zip(RcomType::KNOWN) {
+        for (number, rcom_type) in (1..).zip(RcomType::NAMED) {
             assert_eq!(rcom_type.wire(), number);
-            assert_eq!(RcomType::from_wire(number), rcom_type);
+            assert_eq!(RcomType::from_wire(number), *rcom_type);
             assert!(rcom_type.name().is_some());
         }
         for number in [0, 9, u32::MAX] {

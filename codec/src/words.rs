@@ -201,6 +201,8 @@ bit_set! {
 }
 
 /// Declares an enumeration over `i32` or `u32` that keeps numbers without a name.
+///
+/// The discriminants are the numbers, so that reading and writing them costs no table and no jump.
 macro_rules! named_number {
     ($(#[$doc:meta])* $name:ident: $repr:ident { $($(#[$item_doc:meta])* $item:ident = $value:literal $text:literal,)+ }) => {
         $(#[$doc])*
@@ -252,13 +254,15 @@ macro_rules! named_number {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self.name() {
-                    Some(name) => f.write_str(name),
+                    Some(name) => f.pad(name),
                     None => write!(f, "{}", self.wire()),
                 }
             }
         }
     };
 }
+
+pub(crate) use named_number;
 
 named_number! {
     /// A lock mode: `m_grmode`, `m_rqmode`, `m_bastmode`, `rl_grmode`, `rl_rqmode`.

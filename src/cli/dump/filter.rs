@@ -74,8 +74,8 @@ impl FromStr for Kind {
             Some((of, name)) => (Some(command(of).ok_or(FilterError::Kind)?), name),
             None => (None, text.as_str()),
         };
-        let mut msg_types = MsgType::KNOWN.into_iter().filter_map(MsgType::name);
-        let mut rcom_types = RcomType::KNOWN.into_iter().filter_map(RcomType::name);
+        let mut msg_types = MsgType::NAMED.iter().filter_map(|one| one.name());
+        let mut rcom_types = RcomType::NAMED.iter().filter_map(|one| one.name());
         let known = match of {
             Some(Command::Msg) => msg_types.find(|known| *known == name),
             Some(Command::Rcom) => rcom_types.find(|known| *known == name),

@@ -83,3 +83,22 @@ fn counted(stats: &CaptureStats) -> Vec<Sentence> {
     told.map(|(count, rule, what)| Sentence::new(rule, format!("{count} {what}")))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_is_told_and_nothing_else_is() {
+        let none = of_limits(LinkCounts::default(), GivenUp::default());
+        assert_eq!(none.count(), 0);
+        let links = LinkCounts {
+            not_followed: 3,
+            ..LinkCounts::default()
+        };
+        let told: Vec<Sentence> = of_limits(links, GivenUp::default()).collect();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].rule.id, "DLM-CAP-007");
+        assert!(told[0].text.starts_with("3 links"), "{}", told[0].text);
+    }
+}

@@ -6,8 +6,8 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::support::{
-    PACKED, WORKLOAD, capture, captures, code, damaged_capture, dlmwire, file, plain_capture, run, run_with,
-    stderr, stdout, unreadable_files,
+    PACKED, WORKLOAD, assert_unread, capture, captures, code, damaged_capture, dlmwire, file, plain_capture,
+    run, run_with, stderr, stdout, unreadable_files,
 };
 
 /// Two warns: an association that was never rebuilt.
@@ -71,15 +71,8 @@ fn file_that_cannot_be_read_ends_with_2_and_one_line() {
     for (path, reason) in unreadable_files() {
         for format in ["text", "jsonl"] {
             let output = run(["check", "--format", format, &path]);
-            let complaint = stderr(&output);
-            assert_eq!(code(&output), 2, "{path}: {complaint}");
+            assert_unread(&output, &path, reason);
             assert_eq!(stdout(&output), "", "{path}");
-            assert_eq!(complaint.lines().count(), 1, "{complaint}");
-            assert!(
-                complaint.starts_with(&format!("dlmwire: {path}: ")),
-                "{complaint}"
-            );
-            assert!(complaint.contains(reason), "{reason:?} in {complaint}");
         }
     }
 }
@@ -95,14 +88,7 @@ fn file_that_ends_too_early_is_judged_as_far_as_it_goes_and_ends_with_2() {
     ];
     for (path, reason) in rows {
         let output = run(["check", &path]);
-        let complaint = stderr(&output);
-        assert_eq!(code(&output), 2, "{path}: {complaint}");
-        assert_eq!(complaint.lines().count(), 1, "{complaint}");
-        assert!(
-            complaint.starts_with(&format!("dlmwire: {path}: ")),
-            "{complaint}"
-        );
-        assert!(complaint.contains(reason), "{reason:?} in {complaint}");
+        assert_unread(&output, &path, reason);
         let text = stdout(&output);
         assert!(text.contains("not read to its end"), "{text}");
         assert!(text.contains("  verdict") && !text.contains("conforms"), "{text}");

@@ -150,6 +150,18 @@ pub(crate) fn damaged_capture() -> Vec<u8> {
     writer.finish().expect("memory can be written")
 }
 
+/// Asserts that the job could not be done, and that one line says of which file and why.
+pub(crate) fn assert_unread(output: &Output, path: &str, reason: &str) {
+    let complaint = stderr(output);
+    assert_eq!(code(output), 2, "{path}: {complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    assert!(
+        complaint.starts_with(&format!("dlmwire: {path}: ")),
+        "{complaint}"
+    );
+    assert!(complaint.contains(reason), "{reason:?} in {complaint}");
+}
+
 /// Files that cannot be read as captures, and a word of what is wrong with each.
 pub(crate) fn unreadable_files() -> Vec<(String, &'static str)> {
     let noise: Vec<u8> = (0..4096_u32)

@@ -2,3 +2,7 @@
 
 #[path = "../../codec/tests/properties/mod.rs"]
 pub mod properties;
+
+/// Operations on engines, with oracles.
+#[path = "../../midcomms/tests/operations/mod.rs"]
+pub mod operations;

@@ -63,12 +63,16 @@
 //! ```
 
 pub mod admission;
+mod digest;
+pub mod engine;
+mod link_id;
 pub mod observer;
 mod receive;
 pub mod state;
 mod time;
 
 pub use admission::{Known, Refusal, admit};
+pub use link_id::LinkId;
 pub use receive::{Acked, Arrival, acked, arrival};
 pub use state::{Input, Membership, State, Step, Violation};
 pub use time::Time;

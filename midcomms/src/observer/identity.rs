@@ -3,8 +3,8 @@
 use dlmwire_codec::{Frame, Version};
 
 use crate::admission::{Known, Refusal, admit, class_of};
+use crate::digest::digest;
 use crate::observer::Verdict;
-use crate::observer::digest::digest;
 use crate::observer::facts::{FactKind, Restart};
 use crate::observer::link::Lane;
 use crate::observer::pair::{Pair, Sent, is_consumed};

@@ -10,7 +10,6 @@
 //! ACK").
 
 mod acks;
-mod digest;
 mod facts;
 mod identity;
 mod leftovers;
@@ -35,6 +34,8 @@ use dlmwire_codec::{DecodeError, Frame, NodeId};
 
 use crate::time::Time;
 
+pub use crate::LinkId;
+
 use link::Link;
 use pair::Pair;
 use pairs::Pairs;
@@ -48,10 +49,6 @@ pub use verdict::{Judgement, Verdict};
 /// A host, whatever its addresses: the caller tells which addresses are one host.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StationId(pub u32);
-
-/// A connection or association, never used again once it ended.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct LinkId(pub u64);
 
 /// A position in the capture, echoed in facts: a packet's number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

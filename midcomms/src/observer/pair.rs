@@ -3,8 +3,8 @@
 use dlmwire_codec::{Ack, DecodeError, Effect, Frame, Inner, Opts, Seq, damage};
 
 use crate::admission::{admit, class_of};
+use crate::digest::digest;
 use crate::observer::acks::Belief;
-use crate::observer::digest::digest;
 use crate::observer::facts::{Ending, FactKind, LostLink};
 use crate::observer::link::{Lane, Link, LiveLink};
 use crate::observer::side::{Both, Direction, Identities, Report, Side, SideView};

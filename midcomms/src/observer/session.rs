@@ -3,7 +3,7 @@
 use dlmwire_codec::{Command, Frame, Inner, MessageClass, Seq};
 
 use crate::admission::class_of;
-use crate::observer::digest::digest;
+use crate::digest::digest;
 use crate::observer::facts::{Ending, FactKind, Restart};
 use crate::observer::leftovers::Finish;
 use crate::observer::pair::{Pair, Phase, Sent};

@@ -9,7 +9,7 @@ const LANE_B: u64 = 0x2437_54a8_885a_308d;
 
 /// The digest of `bytes`: two lanes of eight bytes each, multiplied and folded.
 #[inline]
-pub(super) fn digest(bytes: &[u8]) -> u64 {
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
     let (mut a, mut b) = (LANE_A, LANE_B ^ u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     let (blocks, rest) = bytes.as_chunks::<16>();
     for block in blocks {

@@ -1,0 +1,80 @@
+//! How long the oldest unacknowledged message has waited, without a time stamp per message.
+
+use std::collections::VecDeque;
+
+use dlmwire_codec::Seq;
+
+use crate::Time;
+
+/// Marks that are kept; the distance between them grows when there are more.
+const MARKS_MAX: usize = 64;
+/// The distance at first, in nanoseconds.
+const DISTANCE: u64 = 10_000_000;
+
+/// Which number was the next one at a few moments.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ages {
+    marks: VecDeque<(Seq, Time)>,
+    distance: u64,
+}
+
+impl Ages {
+    /// Number `seq` was committed.
+    pub(super) fn note(&mut self, seq: Seq, now: Time) {
+        match self.marks.back() {
+            Some((_, last)) if now.since(*last) < self.distance.max(DISTANCE) => return,
+            Some(_) | None => self.marks.push_back((seq, now)),
+        }
+        if self.marks.len() > MARKS_MAX {
+            let mut index = 0_usize;
+            self.marks.retain(|_| {
+                index = index.wrapping_add(1);
+                index % 2 == 1
+            });
+            self.distance = self.distance.max(DISTANCE).saturating_mul(2);
+        }
+    }
+
+    /// Everything before `first` is acknowledged.
+    pub(super) fn release_before(&mut self, first: Seq) {
+        while let Some((seq, _)) = self.marks.get(1)
+            && !first.before(*seq)
+        {
+            self.marks.pop_front();
+        }
+    }
+
+    /// Nothing waits.
+    pub(super) fn clear(&mut self) {
+        self.marks.clear();
+        self.distance = 0;
+    }
+
+    /// Since when the oldest waits, at most so early: a mark may stand for messages shortly behind it.
+    pub(super) fn oldest(&self) -> Option<Time> {
+        self.marks.front().map(|(_, time)| *time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_told_within_the_distance_of_the_marks() {
+        let mut ages = Ages::default();
+        let start = Seq::new(u32::MAX - 500);
+        for number in 0..1_000_u32 {
+            ages.note(start.plus(number), Time(u64::from(number) * DISTANCE));
+            assert!(ages.marks.len() <= MARKS_MAX);
+        }
+        ages.release_before(start.plus(900));
+        let oldest = ages.oldest().unwrap();
+        assert!(
+            oldest <= Time(900 * DISTANCE) && oldest >= Time(850 * DISTANCE),
+            "{oldest:?}"
+        );
+        ages.clear();
+        assert_eq!(ages.oldest(), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! A peer's links: which one is sent on, and what moves when it is lost (spec: lowcomms 3, 6).
+//!
+//! Both nodes dial, so a peer may have several links. Data is taken from every one; we send on one. Which one the
+//! peer sends on is its own affair, and an `ACK` for what came on one may go out on another.
+
+use super::link::{Link, LinkRole, LinkUp, Phase};
+use super::turn::Turn;
+use super::{Close, Event};
+use crate::LinkId;
+use crate::state::State;
+
+impl Turn<'_> {
+    /// A link to this peer came up.
+    pub(super) fn link_up(&mut self, link: LinkId, up: LinkUp) {
+        self.links.insert(link, Link::new(up));
+        self.peer.links.push(link);
+        self.peer.counters.links_up = self.peer.counters.links_up.saturating_add(1);
+        if self.peer.fenced || self.peer.halted {
+            self.close_link(link, Close::Abort);
+            return;
+        }
+        if up.role == LinkRole::Dialed && self.peer.is_stranger() {
+            // The dial took longer than the reason for it.
+            self.close_link(link, Close::AfterFlush);
+            return;
+        }
+        self.make_place();
+        match self.peer.sending {
+            None => self.send_on(link),
+            Some(old) if self.is_replaced(old, up.role) => {
+                self.leave_rest_on(old);
+                self.send_on(link);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// A peer dials only when it has no connection of its own: if we send on one that it made and it makes
+    /// another, it has lost the first.
+    fn is_replaced(&self, old: LinkId, new: LinkRole) -> bool {
+        let old = self.links.get(&old).map(|old| old.role);
+        (old, new) == (Some(LinkRole::Accepted), LinkRole::Accepted)
+    }
+
+    /// The peer closed its direction in order. What waits is still written, then the link goes.
+    pub(super) fn link_end(&mut self, link: LinkId) {
+        self.close_link(link, Close::AfterFlush);
+    }
+
+    /// The link is gone.
+    pub(super) fn link_down(&mut self, link: LinkId) {
+        self.links.remove(&link);
+        self.peer.links.retain(|known| *known != link);
+        self.peer.counters.links_down = self.peer.counters.links_down.saturating_add(1);
+        if self.peer.sending != Some(link) {
+            return;
+        }
+        self.peer.sending = None;
+        self.peer.outlet.begin_anew();
+        self.begin_queue_anew();
+        match self.spare_link() {
+            Some(next) => self.send_on(next),
+            None => {
+                let node = self.peer.node;
+                self.tell(Event::Disconnected { node });
+                self.ask_for_link();
+            }
+        }
+    }
+
+    /// The link to send on when the present one is lost: one that we made, else the newest.
+    fn spare_link(&self) -> Option<LinkId> {
+        let usable = |link: &&LinkId| self.links.get(link).is_some_and(Link::is_usable);
+        let dialed = |link: &&LinkId| {
+            self.links
+                .get(link)
+                .is_some_and(|known| known.role == LinkRole::Dialed)
+        };
+        let newest_first = || self.peer.links.iter().rev().filter(usable);
+        newest_first()
+            .find(dialed)
+            .or_else(|| newest_first().next())
+            .copied()
+    }
+
+    /// Sends on this link from now on, from the oldest unacknowledged message.
+    ///
+    /// Deviation (V1): kernels send again only after an error report, so that a connection closed in order loses
+    /// what was in flight for ever. A kernel peer drops what it has, and acknowledges it again.
+    fn send_on(&mut self, link: LinkId) {
+        self.peer.sending = Some(link);
+        self.begin_queue_anew();
+        let counted = self.peer.recv_next != self.config.start_seq;
+        if self.peer.is_numbered(self.config.version) && (counted || self.peer.state != State::Closed) {
+            // An ACK may have been lost with the old link while the peer's own one stands.
+            self.queue_ack();
+        }
+        let node = self.peer.node;
+        self.tell(Event::Connected { node, link });
+    }
+
+    /// Moves the cursor back to the oldest message that may not have arrived. What was given to a link whole is
+    /// never given to another if nobody acknowledges it.
+    fn begin_queue_anew(&mut self) {
+        if !self.peer.is_numbered(self.config.version) {
+            self.peer.queue.release_transmitted(self.pool);
+        }
+        self.peer.queue.rewind();
+    }
+
+    /// The link is not sent on any more, or the queue is about to go: what it has begun it still finishes.
+    pub(super) fn leave_rest_on(&mut self, link: LinkId) {
+        let Some(known) = self.links.get_mut(&link) else {
+            return;
+        };
+        let cut = self.peer.queue.cut_rest();
+        let length = cut.len();
+        known.rest.extend_from_slice(cut);
+        self.peer.queue.advance(length);
+        known.rest.extend_from_slice(&self.peer.outlet.take_rest());
+    }
+
+    /// No more links than are allowed: the oldest that is only received from gives way, in such a way that its
+    /// maker notices.
+    fn make_place(&mut self) {
+        let counts = |link: &&LinkId| {
+            self.links
+                .get(link)
+                .is_some_and(|known| known.phase != Phase::Aborting)
+        };
+        let open = self.peer.links.iter().filter(counts).count();
+        if open <= self.config.links_per_peer_max {
+            return;
+        }
+        let spare = self
+            .peer
+            .links
+            .iter()
+            .filter(counts)
+            .find(|link| Some(**link) != self.peer.sending);
+        if let Some(oldest) = spare.copied() {
+            self.close_link(oldest, Close::Abort);
+        }
+    }
+
+    /// The conversation is over, and its links with it: a new one needs new links, so that nothing that comes late
+    /// is taken for a part of it.
+    ///
+    /// Kernels keep their connections and begin the next conversation on them; they dial again when ours are
+    /// closed.
+    pub(super) fn close_all_links(&mut self, how: Close) {
+        let had_link = self.peer.sending.take().is_some();
+        for link in self.peer.links.clone() {
+            if let Some(known) = self.links.get_mut(&link) {
+                known.stale = true;
+            }
+            self.close_link(link, how);
+        }
+        if had_link {
+            let node = self.peer.node;
+            self.tell(Event::Disconnected { node });
+        }
+    }
+}

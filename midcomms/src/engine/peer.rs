@@ -1,0 +1,185 @@
+//! Everything that is known about one peer (spec: midcomms 1).
+
+use std::collections::BTreeSet;
+
+use dlmwire_codec::{LockspaceId, NodeId, Seq, Version};
+
+use super::ages::Ages;
+use super::incarnation::Received;
+use super::limiter::Limiter;
+use super::outlet::Outlet;
+use super::send_queue::SendQueue;
+use super::uncounted::Uncounted;
+use super::view::Counters;
+use crate::state::{Membership, State};
+use crate::{LinkId, Time};
+
+/// One remote node: object of the kernel's midcomms, independent of lockspaces and of links.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[doc(alias = "midcomms_node")]
+pub(super) struct Peer {
+    pub(super) node: NodeId,
+    /// The lockspaces that list it; their number is the kernel's `users`, and nothing else changes it.
+    pub(super) lockspaces: BTreeSet<LockspaceId>,
+    pub(super) state: State,
+    pub(super) version: Option<Version>,
+    pub(super) queue: SendQueue,
+    pub(super) outlet: Outlet,
+    pub(super) recv_next: Seq,
+    pub(super) received: Received,
+    /// Something was counted or came again since the last `ACK`.
+    pub(super) owes_ack: bool,
+    /// Our `FIN`'s number, once it is queued.
+    pub(super) fin: Option<Seq>,
+    /// The peer's `FIN` has been counted.
+    pub(super) peer_finished: bool,
+    pub(super) tombstone: Option<Tombstone>,
+    /// The peer restarted without the cluster manager's knowledge: nothing of it is taken.
+    pub(super) halted: bool,
+    /// The cluster manager said that the peer is gone.
+    pub(super) fenced: bool,
+    /// A send was refused for want of room.
+    pub(super) refused_full: bool,
+    /// The link that is sent on.
+    pub(super) sending: Option<LinkId>,
+    /// All its links, oldest first.
+    pub(super) links: Vec<LinkId>,
+    pub(super) alarms: Alarms,
+    /// The moment that the engine's timers hold for this peer.
+    pub(super) armed: Option<Time>,
+    pub(super) ages: Uncounted<Ages>,
+    pub(super) counters: Uncounted<Counters>,
+    pub(super) limiter: Uncounted<Limiter>,
+}
+
+/// Keeps the last receive position of a finished peer (V2).
+///
+/// Its final `ACK` may be lost; the repeated `FIN` must then be acknowledged although the conversation is over.
+/// Deviation: kernels forget at once and leave the other side waiting for its timeout. A kernel peer whose `FIN`
+/// comes again gets the `ACK` that it waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Tombstone {
+    /// Behind the peer's `FIN`.
+    pub(super) recv_next: Seq,
+    pub(super) expires: Time,
+}
+
+/// Moments at which something is to be done about a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Alarms {
+    /// Our `FIN` is not acknowledged: send again.
+    pub(super) fin_resend: Option<Time>,
+    /// How long to wait after that, in nanoseconds.
+    pub(super) fin_pause: u64,
+    /// The termination has to be over.
+    pub(super) deadline: Option<Time>,
+    /// The membership change that should follow the peer's `FIN` is missing.
+    pub(super) close_wait: Option<Time>,
+    /// We leave, and the peer's version has not shown: how long to wait for it.
+    pub(super) version_wait: Option<Time>,
+    /// A number came too early, and nothing has fitted since.
+    pub(super) gap: Option<Time>,
+    /// Look at how old the oldest unacknowledged message is.
+    pub(super) age: Option<Time>,
+}
+
+impl Peer {
+    pub(super) fn new(node: NodeId, start: Seq) -> Self {
+        Self {
+            node,
+            lockspaces: BTreeSet::new(),
+            state: State::Closed,
+            version: None,
+            queue: SendQueue::new(start),
+            outlet: Outlet::default(),
+            recv_next: start,
+            received: Received::new(start),
+            owes_ack: false,
+            fin: None,
+            peer_finished: false,
+            tombstone: None,
+            halted: false,
+            fenced: false,
+            refused_full: false,
+            sending: None,
+            links: Vec::new(),
+            alarms: Alarms::default(),
+            armed: None,
+            ages: Uncounted::default(),
+            counters: Uncounted::default(),
+            limiter: Uncounted::default(),
+        }
+    }
+
+    pub(super) fn membership(&self) -> Membership {
+        if self.lockspaces.is_empty() {
+            Membership::NotMember
+        } else {
+            Membership::Member
+        }
+    }
+
+    /// Whether messages to it are numbered, acknowledged and sent again.
+    pub(super) const fn is_numbered(&self, own: Version) -> bool {
+        matches!((own, self.version), (Version::V3_2, Some(Version::V3_2)))
+    }
+
+    /// Whether its last conversation is over and nobody has begun another.
+    pub(super) fn is_finished(&self) -> bool {
+        self.tombstone.is_some() && self.is_stranger()
+    }
+
+    /// Whether there is no conversation with it and none is wanted.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.state == State::Closed && self.lockspaces.is_empty()
+    }
+
+    /// Whether it has no link to send on and should have one.
+    pub(super) fn wants_link(&self) -> bool {
+        self.sending.is_none()
+            && !self.fenced
+            && !self.halted
+            && (!self.lockspaces.is_empty()
+                || self.state.is_terminating()
+                || self.alarms.version_wait.is_some()
+                || self.queue.count() > 0
+                || self.outlet.waiting_bytes() > 0)
+    }
+
+    /// The kernel's flags.
+    pub(super) fn flags(&self) -> u32 {
+        let mut flags = 0;
+        for (bit, set) in [(2, self.fenced), (4, self.fin.is_some()), (8, self.peer_finished)] {
+            if set {
+                flags |= bit;
+            }
+        }
+        flags
+    }
+
+    /// The earliest of its moments.
+    pub(super) fn next_alarm(&self) -> Option<Time> {
+        let Alarms {
+            fin_resend,
+            fin_pause: _,
+            deadline,
+            close_wait,
+            version_wait,
+            gap,
+            age,
+        } = self.alarms;
+        let tombstone = self.tombstone.map(|tombstone| tombstone.expires);
+        [
+            fin_resend,
+            deadline,
+            close_wait,
+            version_wait,
+            gap,
+            age,
+            tombstone,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}

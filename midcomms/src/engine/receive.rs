@@ -1,0 +1,449 @@
+//! What comes in (spec: midcomms 3, 5).
+
+use dlmwire_codec::{
+    Ack, DecodeError, Disposition, Effect, Frame, Inner, LockspaceId, MessageClass, Msg, MsgType, NodeId,
+    Opts, RawFrame, Rcom, RcomType, Seq, Version, damage,
+};
+
+use super::incarnation::Received;
+use super::outlet::ack_frame;
+use super::turn::Turn;
+use super::{APPLICATION_MSG, Close, Event, Evidence, FenceCause, Outcome, Violation};
+use crate::LinkId;
+use crate::admission::{Known, Refusal, admit};
+use crate::receive::{Acked, Arrival, acked, arrival};
+use crate::state::{Input, Membership, State};
+
+/// A message for the application, borrowed from the bytes that were handed in.
+///
+/// Numbered ones come in order, each once per conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivery<'a> {
+    /// The sender.
+    pub node: NodeId,
+    /// Its number; `None` if it came bare: then it may be missing or come again.
+    pub seq: Option<Seq>,
+    /// The version that the sender was detected as.
+    pub version: Version,
+    /// The message.
+    pub content: Content<'a>,
+    /// The message's bytes, its own header first.
+    pub bytes: &'a [u8],
+}
+
+/// A delivered message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Content<'a> {
+    /// `DLM_MSG`.
+    Msg(Msg<'a>),
+    /// `DLM_RCOM`.
+    Rcom(Rcom<'a>),
+}
+
+impl<'a> Delivery<'a> {
+    /// The payload of an application message between our own nodes, and its group.
+    pub fn payload(&self) -> Option<(LockspaceId, &'a [u8])> {
+        match &self.content {
+            Content::Msg(msg) if msg.msg_type() == MsgType::Other(APPLICATION_MSG) => {
+                Some((msg.lockspace(), msg.extra()))
+            }
+            Content::Msg(_) | Content::Rcom(_) => None,
+        }
+    }
+}
+
+/// What became of a frame.
+type Taken<'a> = Result<Option<Delivery<'a>>, Violation>;
+
+impl Turn<'_> {
+    /// A frame came on a live link of this peer.
+    #[inline]
+    pub(super) fn frame<'a>(&mut self, link: LinkId, raw: RawFrame<'a>) -> Taken<'a> {
+        let frame = match raw.decode() {
+            Ok(frame) => frame,
+            Err(error) => return Err(self.unreadable(link, error)),
+        };
+        if self.peer.halted {
+            return Err(self.violation(link, Violation::Halted));
+        }
+        if self.peer.is_finished() {
+            return self.frame_of_finished(link, &frame, raw.bytes());
+        }
+        let known = Known {
+            sender: self.peer.version,
+            receiver: Some(self.config.version),
+            sender_node: Some(self.peer.node),
+            receiver_node: Some(self.config.node),
+        };
+        if let Err(refusal) = admit(&frame, &known) {
+            if self.is_repeated_fin(&frame) {
+                self.reack_from_tombstone();
+                return Ok(None);
+            }
+            if let Frame::Opts(opts) = &frame {
+                self.refused_numbered(link, opts.seq, refusal, raw.bytes());
+            }
+            return Err(self.violation(link, Violation::Refused(refusal)));
+        }
+        if self.peer.version.is_none() && !self.detect(link, frame.version()) {
+            return Ok(None);
+        }
+        match frame {
+            Frame::Opts(opts) => self.numbered(link, &opts, raw.bytes()),
+            Frame::Ack(ack) => self.ack(link, ack),
+            Frame::Msg(msg) => Ok(Some(self.deliver(None, Content::Msg(msg), raw.bytes()))),
+            // A peer behind its FIN has no reason to ask, unless it has begun a new conversation: answering it from
+            // the old one would let what we still resend into the new one.
+            Frame::Rcom(rcom) if self.peer.peer_finished && is_question(&rcom) => Ok(None),
+            Frame::Rcom(rcom) => Ok(Some(self.deliver(None, Content::Rcom(rcom), raw.bytes()))),
+        }
+    }
+
+    /// A frame of a finished peer that is no member, on a link that came up since, perhaps long after it was made.
+    ///
+    /// Nothing late may begin a conversation: a number would be delivered a second time. A peer that has really
+    /// begun anew sends again when it is made a member. `STATUS` and its like carry no number, and are for the
+    /// application as ever.
+    #[cold]
+    fn frame_of_finished<'a>(&mut self, link: LinkId, frame: &Frame<'a>, bytes: &'a [u8]) -> Taken<'a> {
+        if self.is_repeated_fin(frame) {
+            self.reack_from_tombstone();
+            return Ok(None);
+        }
+        match frame {
+            Frame::Opts(_) | Frame::Msg(_) => {
+                if let Some(known) = self.links.get_mut(&link) {
+                    known.spoke_early = true;
+                }
+                Ok(None)
+            }
+            Frame::Ack(_) => Ok(None),
+            Frame::Rcom(rcom) if MessageClass::of_rcom(rcom).opens_conversation() => {
+                Ok(Some(self.deliver(None, Content::Rcom(*rcom), bytes)))
+            }
+            Frame::Rcom(_) => Ok(None),
+        }
+    }
+
+    /// A numbered frame is sound and cannot be taken now.
+    #[cold]
+    fn refused_numbered(&mut self, link: LinkId, seq: Seq, refusal: Refusal, frame: &[u8]) {
+        if refusal.consumes_number() && arrival(self.peer.recv_next, seq) == Arrival::InOrder {
+            self.count(seq, frame);
+        }
+        if matches!(refusal, Refusal::CannotOpen { .. })
+            && let Some(known) = self.links.get_mut(&link)
+        {
+            known.spoke_early = true;
+        }
+    }
+
+    /// The peer begins another conversation on this link. On those that came up before, its last one may still be on
+    /// its way, and the numbers would fit.
+    fn abort_links_before(&mut self, link: LinkId) {
+        if self.peer.tombstone.is_none() {
+            return;
+        }
+        let earlier = self.peer.links.iter().copied().take_while(|known| *known != link);
+        for known in earlier.collect::<Vec<_>>() {
+            self.close_link(known, Close::Abort);
+        }
+    }
+
+    /// What the peer has sent was refused because we did not know its version, or had not begun anew: it has to send
+    /// it again, which it does on a new link.
+    pub(super) fn abort_early_links(&mut self) {
+        for link in self.peer.links.clone() {
+            if self.links.get(&link).is_some_and(|known| known.spoke_early) {
+                self.close_link(link, Close::Abort);
+            }
+        }
+    }
+
+    /// A frame came on a link of a conversation that is over: only a repeated `FIN` still means something, and what
+    /// was on its way when the conversation ended is harmless.
+    ///
+    /// Anything else belongs to a conversation that the peer has begun on the old link, as kernels do. The link is
+    /// aborted, so that the peer sends it again on a new one.
+    #[cold]
+    pub(super) fn stale_frame(&mut self, link: LinkId, raw: RawFrame<'_>) {
+        match raw.decode() {
+            Ok(Frame::Ack(_)) => {}
+            Ok(frame) if self.is_repeated_fin(&frame) => self.reack_from_tombstone(),
+            Ok(Frame::Opts(opts)) if self.is_buried(opts.seq) => {}
+            Ok(_) | Err(_) => self.close_link(link, Close::Abort),
+        }
+    }
+
+    #[cold]
+    fn unreadable(&mut self, link: LinkId, error: DecodeError) -> Violation {
+        if error.disposition() == Disposition::CloseLink {
+            return self.framing_lost(link, error);
+        }
+        self.violation(link, Violation::Unreadable(error))
+    }
+
+    /// No frame can be found on the link any more (V8).
+    pub(super) fn framing_lost(&mut self, link: LinkId, error: DecodeError) -> Violation {
+        self.close_link(link, Close::Abort);
+        self.violation(link, Violation::FramingLost(error))
+    }
+
+    /// The peer's first message. Whether it is taken.
+    #[cold]
+    fn detect(&mut self, link: LinkId, version: Version) -> bool {
+        let node = self.peer.node;
+        if version == Version::V3_1 && !self.config.accept_3_1 {
+            self.tell(Event::Incompatible { node, version });
+            self.close_link(link, Close::Abort);
+            return false;
+        }
+        self.peer.version = Some(version);
+        self.tell(Event::VersionDetected { node, version });
+        let spoken = match self.config.version {
+            Version::V3_1 => Version::V3_1,
+            Version::V3_2 => version,
+        };
+        // Detection breaks no rule: the table has no violation in that column.
+        let _ = self.apply(Input::VersionDetected(spoken), Outcome::Clean);
+        self.abort_early_links();
+        self.abort_links_before(link);
+        if self.peer.alarms.version_wait.take().is_some() {
+            self.leave();
+        }
+        true
+    }
+
+    #[inline]
+    fn numbered<'a>(&mut self, link: LinkId, opts: &Opts<'a>, frame: &'a [u8]) -> Taken<'a> {
+        let seq = opts.seq;
+        match arrival(self.peer.recv_next, seq) {
+            Arrival::InOrder => self.in_order(link, opts, frame),
+            Arrival::Duplicate { .. } => self.duplicate(link, opts, frame),
+            Arrival::Gap { .. } => {
+                if self.is_repeated_fin(&Frame::Opts(*opts)) {
+                    self.reack_from_tombstone();
+                } else {
+                    self.gap();
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// A number came too early: dropped, as it comes again behind the missing ones. If those never come the pair is
+    /// dead, and somebody should know: kernels lose messages with a connection closed in order, and a peer whose
+    /// restart nobody told goes on where we never were.
+    fn gap(&mut self) {
+        self.peer.counters.gaps = self.peer.counters.gaps.saturating_add(1);
+        if self.peer.alarms.gap.is_none() {
+            self.peer.alarms.gap = Some(self.later(self.config.unacked_age_max));
+            self.rearm();
+        }
+    }
+
+    #[inline]
+    fn in_order<'a>(&mut self, link: LinkId, opts: &Opts<'a>, frame: &'a [u8]) -> Taken<'a> {
+        let seq = opts.seq;
+        let inner = match opts.inner {
+            Ok(inner) => inner,
+            Err(error) => return Err(self.damaged(link, seq, error, frame)),
+        };
+        self.count(seq, frame);
+        let content = match inner {
+            Inner::Fin => return self.fin(link),
+            Inner::Msg(msg) => Content::Msg(msg),
+            Inner::Rcom(rcom) => Content::Rcom(rcom),
+        };
+        if self.peer.peer_finished {
+            return Err(self.violation(link, Violation::MessageAfterFin { seq }));
+        }
+        let skipped = frame.len().saturating_sub(inner_length(&content));
+        Ok(Some(self.deliver(
+            Some(seq),
+            content,
+            frame.get(skipped..).unwrap_or_default(),
+        )))
+    }
+
+    /// The number counts and will be acknowledged.
+    #[inline]
+    fn count(&mut self, seq: Seq, frame: &[u8]) {
+        self.peer.received.count(seq, frame);
+        self.peer.recv_next = seq.next();
+        self.peer.owes_ack = true;
+        if self.peer.alarms.gap.is_some() {
+            self.peer.alarms.gap = None;
+            self.rearm();
+        }
+    }
+
+    #[cold]
+    fn damaged(&mut self, link: LinkId, seq: Seq, error: DecodeError, frame: &[u8]) -> Violation {
+        let consumed = match damage(&error.kind).map(|row| row.ours) {
+            Some(Effect::Consumed | Effect::Delivered) => true,
+            Some(Effect::NotConsumed) | None => false,
+        };
+        if consumed {
+            self.count(seq, frame);
+        }
+        self.violation(link, Violation::Damaged { seq, error, consumed })
+    }
+
+    #[inline]
+    fn deliver<'a>(&mut self, seq: Option<Seq>, content: Content<'a>, bytes: &'a [u8]) -> Delivery<'a> {
+        self.peer.counters.delivered = self.peer.counters.delivered.saturating_add(1);
+        Delivery {
+            node: self.peer.node,
+            seq,
+            version: self.peer.version.unwrap_or(Version::V3_1),
+            content,
+            bytes,
+        }
+    }
+
+    /// A number that was counted before: dropped, and acknowledged again, unless its bytes show that the peer
+    /// counts anew (V6).
+    #[cold]
+    fn duplicate<'a>(&mut self, link: LinkId, opts: &Opts<'a>, frame: &'a [u8]) -> Taken<'a> {
+        let seq = opts.seq;
+        self.peer.counters.duplicates = self.peer.counters.duplicates.saturating_add(1);
+        if !self.peer.received.differs(self.peer.recv_next, seq, frame) {
+            self.peer.owes_ack = true;
+            return Ok(None);
+        }
+        if self.peer.state == State::Closed && seq == self.config.start_seq {
+            // No conversation was promised to anybody yet: the peer died before it was made a member.
+            self.begin_again();
+            return self.in_order(link, opts, frame);
+        }
+        self.restarted(Evidence::OtherBytes { seq });
+        Err(self.violation(link, Violation::Halted))
+    }
+
+    /// Numbers begin again, in both directions, before any conversation.
+    fn begin_again(&mut self) {
+        let start = self.config.start_seq;
+        self.peer.queue.reset(start, self.pool);
+        self.peer.ages.clear();
+        self.peer.recv_next = start;
+        self.peer.received = Received::new(start);
+    }
+
+    /// The peer, or we, began again without the cluster manager's knowledge: nothing of it is taken any more, and if
+    /// it is a member the cluster manager has to decide.
+    ///
+    /// Of a peer behind its `FIN` nothing is delivered anyhow, and its `ACK` of ours is still wanted.
+    fn restarted(&mut self, evidence: Evidence) {
+        let member = self.peer.membership() == Membership::Member;
+        if !member && self.peer.peer_finished {
+            return;
+        }
+        self.peer.halted = true;
+        if member {
+            let node = self.peer.node;
+            self.tell(Event::PeerRestarted { node, evidence });
+            self.fence_needed(FenceCause::Restarted);
+        }
+    }
+
+    /// The peer's `FIN` came in its turn; its number has been counted.
+    #[cold]
+    fn fin<'a>(&mut self, link: LinkId) -> Taken<'a> {
+        let twice = self.peer.peer_finished;
+        self.peer.peer_finished = true;
+        if !twice {
+            let node = self.peer.node;
+            self.tell(Event::PeerFinished { node });
+        }
+        match self.apply(Input::Fin, Outcome::Clean) {
+            Ok(()) => Ok(None),
+            Err(violation) => Err(self.violation(link, Violation::Termination(violation))),
+        }
+    }
+
+    fn ack<'a>(&mut self, link: LinkId, ack: Ack) -> Taken<'a> {
+        self.peer.counters.acks_received = self.peer.counters.acks_received.saturating_add(1);
+        let ack = ack.seq;
+        let sent = self.peer.queue.sent_seq();
+        match acked(self.peer.queue.first_seq(), sent, ack) {
+            Acked::Advances { .. } => self.release_before(ack),
+            Acked::Repeats | Acked::GoesBack { .. } => {}
+            Acked::BeyondSent { .. } => {
+                let send_seq = self.peer.queue.next_seq();
+                self.restarted(Evidence::AckBeyondSent { ack, send_seq });
+                return Err(self.violation(link, Violation::AckBeyondSent { ack, send_seq }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn release_before(&mut self, ack: Seq) {
+        if let Some(sending) = self.peer.sending
+            && self.peer.queue.cursor_seq().before(ack)
+        {
+            // A frame that is acknowledged while it is half-written again still has to be written whole.
+            self.leave_rest_on(sending);
+        }
+        self.peer.queue.release_before(ack, self.pool);
+        self.after_release();
+        if let Some(fin) = self.peer.fin
+            && fin.before(ack)
+            && self.peer.alarms.fin_resend.take().is_some()
+        {
+            // Told once, in a state that waits for it: the alarm runs exactly while the FIN is unacknowledged.
+            let _ = self.apply(Input::AckOfFin, Outcome::Clean);
+        }
+    }
+
+    /// Something left the queue.
+    pub(super) fn after_release(&mut self) {
+        if self.peer.queue.count() == 0 {
+            self.peer.ages.clear();
+        } else {
+            self.peer.ages.release_before(self.peer.queue.first_seq());
+        }
+        let half = self.config.queue_bytes_max / 2;
+        if self.peer.refused_full && self.peer.queue.memory_bytes() <= half {
+            self.peer.refused_full = false;
+            let node = self.peer.node;
+            self.tell(Event::Writable { node });
+        }
+    }
+
+    /// Whether this is the `FIN` of the conversation that is over, once more.
+    fn is_repeated_fin(&self, frame: &Frame<'_>) -> bool {
+        let Some(tombstone) = self.peer.tombstone else {
+            return false;
+        };
+        matches!(frame, Frame::Opts(opts) if opts.inner == Ok(Inner::Fin) && opts.seq.next() == tombstone.recv_next)
+    }
+
+    /// Whether the conversation that is over had counted this number.
+    fn is_buried(&self, seq: Seq) -> bool {
+        self.peer
+            .tombstone
+            .is_some_and(|tombstone| seq.before(tombstone.recv_next))
+    }
+
+    /// Answers a repeated `FIN` (V2).
+    fn reack_from_tombstone(&mut self) {
+        if let Some(tombstone) = self.peer.tombstone {
+            self.peer.counters.duplicates = self.peer.counters.duplicates.saturating_add(1);
+            let frame = ack_frame(self.config.node, tombstone.recv_next);
+            self.peer.outlet.set_ack(frame);
+        }
+    }
+}
+
+/// Whether the sender waits for an answer that says how we are.
+const fn is_question(rcom: &Rcom<'_>) -> bool {
+    matches!(rcom.rcom_type(), RcomType::Status | RcomType::Names)
+}
+
+fn inner_length(content: &Content<'_>) -> usize {
+    match content {
+        Content::Msg(msg) => dlmwire_codec::MSG_LEN.saturating_add(msg.extra().len()),
+        Content::Rcom(rcom) => dlmwire_codec::RCOM_LEN.saturating_add(rcom.payload_bytes().len()),
+    }
+}

@@ -1,0 +1,260 @@
+//! How a conversation begins and ends: the transition table applied (spec: midcomms 6).
+
+use dlmwire_codec::Version;
+
+use super::incarnation::Received;
+use super::outlet::ack_frame;
+use super::peer::{Alarms, Tombstone};
+use super::turn::{Departure, Turn};
+use super::{Close, Event, FenceCause, Outcome};
+use crate::Time;
+use crate::state::{Input, State, Violation, step};
+
+impl Turn<'_> {
+    /// Does what the table says. `outcome` is how the conversation ended if this ends it.
+    ///
+    /// # Errors
+    ///
+    /// The input is nothing that the peer may cause in this state.
+    pub(super) fn apply(&mut self, input: Input, outcome: Outcome) -> Result<(), Violation> {
+        let from = self.peer.state;
+        let cell = step(from, input, self.peer.membership());
+        if let Some(violation) = cell.violation {
+            return Err(violation);
+        }
+        if cell.ack {
+            self.peer.owes_ack = true;
+        }
+        if cell.reset {
+            self.reset(outcome, cell.next);
+        } else {
+            self.enter(cell.next);
+        }
+        if cell.fin {
+            self.queue_fin();
+        }
+        self.peer.alarms.close_wait = match cell.next {
+            State::CloseWait if from != State::CloseWait => {
+                Some(self.later(self.config.close_wait_warning_after))
+            }
+            State::CloseWait => self.peer.alarms.close_wait,
+            State::Closed
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::LastAck
+            | State::Closing => None,
+        };
+        self.rearm();
+        Ok(())
+    }
+
+    /// A first lockspace lists the peer, or it is added again after it was fenced.
+    pub(super) fn join(&mut self) {
+        if self.peer.halted {
+            let _ = self.apply(Input::Fence, Outcome::Readded);
+        }
+        self.peer.fenced = false;
+        // Adding never breaks a rule: the table has no violation in that column.
+        let _ = self.apply(Input::Add, Outcome::Readded);
+        self.abort_early_links();
+        match self.peer.sending {
+            Some(link) => {
+                let node = self.peer.node;
+                self.tell(Event::Connected { node, link });
+            }
+            None => self.ask_for_link(),
+        }
+    }
+
+    /// No lockspace lists the peer any more.
+    pub(super) fn part(&mut self) {
+        let _ = self.apply(Input::Remove, Outcome::Clean);
+    }
+
+    /// We leave: ends the conversation as far as the peer's version allows.
+    pub(super) fn leave(&mut self) {
+        if self.peer.state == State::Closed {
+            return;
+        }
+        let deadline = self.later(self.config.shutdown_deadline);
+        match (self.config.version, self.peer.version) {
+            (Version::V3_2, Some(Version::V3_2)) => {
+                self.peer.alarms.deadline.get_or_insert(deadline);
+                let _ = self.apply(Input::Shutdown, Outcome::Clean);
+            }
+            (_, Some(Version::V3_1)) | (Version::V3_1, Some(Version::V3_2)) => {
+                let _ = self.apply(Input::Fence, Outcome::WithoutFin);
+            }
+            (_, None) => {
+                // The peer may have seen us already and expect a FIN (spec: midcomms 3, version wait).
+                self.peer.alarms.version_wait = Some(self.later(self.config.version_wait));
+                self.ask_for_link();
+            }
+        }
+    }
+
+    /// The cluster manager says that the peer is gone.
+    pub(super) fn fence(&mut self) {
+        self.peer.fenced = true;
+        self.peer.tombstone = None;
+        let _ = self.apply(Input::Fence, Outcome::Fenced);
+        self.close_all_links(Close::Abort);
+        self.rearm();
+    }
+
+    /// Something that was to be done at this moment.
+    pub(super) fn ring(&mut self) {
+        let now = self.now;
+        let due = |alarm: Option<Time>| alarm.is_some_and(|at| at <= now);
+        if due(self.peer.tombstone.map(|tombstone| tombstone.expires)) {
+            self.peer.tombstone = None;
+            if self.peer.is_stranger() {
+                self.close_all_links(Close::AfterFlush);
+            }
+        }
+        if due(self.peer.alarms.gap) {
+            self.peer.alarms.gap = None;
+            self.fence_needed(FenceCause::Gap);
+        }
+        if due(self.peer.alarms.close_wait) {
+            self.peer.alarms.close_wait = None;
+            let node = self.peer.node;
+            self.tell(Event::MembershipMissing { node });
+        }
+        if due(self.peer.alarms.version_wait) {
+            let _ = self.apply(Input::Fence, Outcome::WithoutFin);
+        }
+        if due(self.peer.alarms.age) {
+            self.look_at_age();
+        }
+        if due(self.peer.alarms.deadline) {
+            self.peer.alarms.deadline = None;
+            self.fence_needed(FenceCause::ShutdownDeadline);
+            let _ = self.apply(Input::Timeout, Outcome::TimedOut);
+        } else if due(self.peer.alarms.fin_resend) {
+            self.resend_for_fin();
+        }
+        self.rearm();
+    }
+
+    /// Our `FIN` is not acknowledged for some time (V3).
+    ///
+    /// Deviation: kernels run no timer, so that a final exchange whose loss nobody reports ends at their
+    /// timeout. A kernel peer drops what it has, and acknowledges it again.
+    fn resend_for_fin(&mut self) {
+        if self.peer.queue.is_drained() && self.peer.sending.is_some() {
+            self.peer.queue.rewind();
+        }
+        let pause = self.peer.alarms.fin_pause.saturating_mul(2);
+        self.peer.alarms.fin_pause = pause;
+        self.peer.alarms.fin_resend = Some(self.later(pause));
+    }
+
+    /// Whether the oldest unacknowledged message is so old that somebody should decide about the peer.
+    fn look_at_age(&mut self) {
+        self.peer.alarms.age = None;
+        let Some(oldest) = self.peer.ages.oldest() else {
+            return;
+        };
+        let age_max = self.config.unacked_age_max;
+        let mut again = Time(oldest.0.saturating_add(age_max));
+        if again <= self.now {
+            // Newer kernels leave so many unacknowledged on a live link for ever (spec: midcomms 5.1).
+            let excused = self.peer.sending.is_some() && self.peer.queue.count() <= LEGALLY_UNACKED;
+            if !excused {
+                self.fence_needed(FenceCause::UnackedAge);
+            }
+            again = self.later(age_max);
+        }
+        self.peer.alarms.age = Some(again);
+    }
+
+    /// Entering `CLOSED`, or beginning anew: forgets numbers, version and queue.
+    fn reset(&mut self, outcome: Outcome, next: State) {
+        let clean = matches!(outcome, Outcome::Clean | Outcome::WithoutFin);
+        if clean {
+            self.bury();
+        }
+        self.give_up_queue(outcome);
+        let start = self.config.start_seq;
+        self.peer.outlet.clear();
+        self.peer.queue.reset(start, self.pool);
+        self.peer.ages.clear();
+        self.peer.recv_next = start;
+        self.peer.received = Received::new(start);
+        self.peer.version = None;
+        self.peer.fin = None;
+        self.peer.peer_finished = false;
+        self.peer.owes_ack = false;
+        self.peer.halted = false;
+        self.peer.refused_full = false;
+        self.peer.alarms = Alarms::default();
+        self.close_all_links(if clean { Close::AfterFlush } else { Close::Abort });
+        let ended = self.peer.state != State::Closed;
+        self.enter(next);
+        if ended {
+            let node = self.peer.node;
+            self.tell(Event::Finished { node, outcome });
+            if let Departure::Leaving(worst) = self.departure {
+                *worst = outcome.max(*worst);
+            }
+        }
+    }
+
+    /// Leaves what a clean end still needs: the last `ACK` on its way, and the memory that repeats it.
+    fn bury(&mut self) {
+        let last_ack = ack_frame(self.config.node, self.peer.recv_next);
+        if self.peer.peer_finished {
+            self.peer.tombstone = Some(Tombstone {
+                recv_next: self.peer.recv_next,
+                expires: self.later(self.config.tombstone_lifetime),
+            });
+        }
+        let Some(sending) = self.peer.sending else {
+            return;
+        };
+        self.leave_rest_on(sending);
+        let owes = self.peer.owes_ack || self.peer.outlet.has_ack();
+        let numbered = self.peer.is_numbered(self.config.version);
+        if let Some(link) = self.links.get_mut(&sending) {
+            if owes && numbered {
+                link.farewell = Some(last_ack);
+            }
+            if !numbered {
+                // Nobody acknowledges: what waits is all that can still be done for the peer.
+                for slice in self.peer.queue.unsent(0) {
+                    link.rest.extend_from_slice(slice);
+                }
+                self.peer.queue.advance_to_end();
+            }
+        }
+    }
+
+    /// Counts what was accepted and can no longer arrive.
+    fn give_up_queue(&mut self, outcome: Outcome) {
+        if !self.peer.is_numbered(self.config.version) && self.peer.version.is_some() {
+            self.peer.queue.release_transmitted(self.pool);
+        }
+        let fin_waits = self
+            .peer
+            .fin
+            .is_some_and(|fin| !fin.before(self.peer.queue.first_seq()));
+        let waiting = u64::from(self.peer.queue.count()).saturating_sub(u64::from(fin_waits));
+        if waiting > 0 {
+            debug_assert!(
+                outcome != Outcome::Clean || self.peer.version.is_none(),
+                "a clean end leaves nothing"
+            );
+            self.peer.counters.lost = self.peer.counters.lost.saturating_add(waiting);
+            let node = self.peer.node;
+            self.tell(Event::Lost {
+                node,
+                messages: waiting,
+            });
+        }
+    }
+}
+
+/// Messages that newer kernels may leave unacknowledged.
+const LEGALLY_UNACKED: u32 = 256;

@@ -1,0 +1,147 @@
+//! What to write next, and what has been (design: the send queue is the wire).
+//!
+//! The order on a link: the rest of a frame that it has begun; then, at a frame boundary, what travels bare; then
+//! the queue.
+
+use dlmwire_codec::HEADER_LEN;
+
+use super::Transmit;
+use super::link::{Lent, Link, Phase};
+use super::peer::Peer;
+use super::send_queue::frame_length;
+use super::turn::Turn;
+use crate::LinkId;
+
+/// Lends what is to be written next on `link`, and notes it there.
+pub(super) fn lend<'e>(id: LinkId, link: &'e mut Link, peer: &'e mut Peer) -> Option<Transmit<'e>> {
+    link.lent = Lent::default();
+    if link.phase == Phase::Aborting {
+        return None;
+    }
+    let sends = peer.sending == Some(id);
+    let mut transmit = Transmit::new();
+    let Link {
+        rest,
+        farewell,
+        farewell_sent,
+        lent,
+        limits,
+        ..
+    } = link;
+    lent.rest = rest.len();
+    transmit.push(rest);
+    if let Some(frame) = farewell {
+        let left = frame.get(*farewell_sent..).unwrap_or_default();
+        lent.farewell = left.len();
+        transmit.push(left);
+    }
+    if sends {
+        match limits.record_bytes_max {
+            None => lend_stream(peer, lent, &mut transmit),
+            Some(bytes_max) => lend_record(peer, bytes_max, lent, &mut transmit),
+        }
+    }
+    (transmit.len() > 0).then_some(transmit)
+}
+
+fn lend_stream<'e>(peer: &'e mut Peer, lent: &mut Lent, transmit: &mut Transmit<'e>) {
+    let Peer { queue, outlet, .. } = peer;
+    if outlet.wants_to_write() {
+        if !outlet.is_cut() {
+            lent.cut = queue.cut_rest().len();
+        }
+        let queue = &*queue;
+        if lent.cut > 0 {
+            let cut = queue.unsent(0).next().and_then(|slice| slice.get(..lent.cut));
+            transmit.push(cut.unwrap_or_default());
+        }
+        lent.ack = outlet.ack_bytes().len();
+        transmit.push(outlet.ack_bytes());
+        lent.bare = outlet.frame_bytes().len();
+        transmit.push(outlet.frame_bytes());
+    }
+    for slice in queue.unsent(lent.cut) {
+        if !transmit.push(slice) {
+            break;
+        }
+        lent.queue = lent.queue.saturating_add(slice.len());
+    }
+}
+
+/// Whole frames, as many as a record takes.
+fn lend_record<'e>(peer: &'e mut Peer, bytes_max: usize, lent: &mut Lent, transmit: &mut Transmit<'e>) {
+    let Peer { queue, outlet, .. } = peer;
+    let mut left = bytes_max;
+    let mut take = |bytes: &'e [u8]| {
+        let whole = whole_frames(bytes, left);
+        left = left.saturating_sub(whole);
+        let taken = bytes.get(..whole).unwrap_or_default();
+        (transmit.push(taken), whole)
+    };
+    (_, lent.ack) = take(outlet.ack_bytes());
+    (_, lent.bare) = take(outlet.frame_bytes());
+    for slice in queue.unsent(0) {
+        let (pushed, whole) = take(slice);
+        if !pushed {
+            break;
+        }
+        lent.queue = lent.queue.saturating_add(whole);
+        if whole < slice.len() {
+            break;
+        }
+    }
+}
+
+/// Bytes of the frames at the start of `bytes` that fit into `room` together.
+fn whole_frames(bytes: &[u8], room: usize) -> usize {
+    let mut end = 0;
+    while end < bytes.len() {
+        let next = frame_length(bytes, end).saturating_add(end);
+        if next > room {
+            break;
+        }
+        end = next;
+    }
+    end
+}
+
+impl Turn<'_> {
+    /// The link took `bytes` of what it was lent last.
+    pub(super) fn transmitted(&mut self, link: LinkId, bytes: usize) {
+        let Some(known) = self.links.get_mut(&link) else {
+            return;
+        };
+        let lent = std::mem::take(&mut known.lent);
+        let mut left = bytes;
+        let mut share = |lent: usize| {
+            let taken = lent.min(left);
+            left = left.saturating_sub(taken);
+            taken
+        };
+        known.rest.drain(..share(lent.rest));
+        let farewell = share(lent.farewell);
+        known.farewell_sent = known.farewell_sent.saturating_add(farewell);
+        if farewell > 0 && known.farewell_sent >= HEADER_LEN {
+            known.farewell = None;
+            known.farewell_sent = 0;
+            self.peer.counters.acks_sent = self.peer.counters.acks_sent.saturating_add(1);
+        }
+        self.peer.queue.advance(share(lent.cut));
+        let ack = share(lent.ack);
+        if ack > 0 && self.peer.outlet.advance_ack(ack) {
+            self.peer.counters.acks_sent = self.peer.counters.acks_sent.saturating_add(1);
+        }
+        let bare = share(lent.bare);
+        if bare > 0 {
+            self.peer.outlet.advance_frames(bare);
+        }
+        self.peer.queue.advance(share(lent.queue));
+        debug_assert!(left == 0, "a link takes no more than it was lent");
+        let resent = self.peer.queue.take_resent();
+        self.peer.counters.resent = self.peer.counters.resent.saturating_add(resent);
+        if !self.peer.is_numbered(self.config.version) {
+            self.peer.queue.release_transmitted(self.pool);
+            self.after_release();
+        }
+    }
+}

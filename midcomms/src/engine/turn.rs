@@ -1,0 +1,188 @@
+//! One peer's turn: everything that a change of it may touch.
+
+use std::collections::BTreeMap;
+
+use dlmwire_codec::{Content, FrameFields, InnerFields, Options, OptsFields, Seq, Version};
+
+use super::events::Events;
+use super::link::{Link, Phase};
+use super::outlet::ack_frame;
+use super::peer::Peer;
+use super::segment_pool::SegmentPool;
+use super::send::check_length;
+use super::send_queue::SEGMENT_BYTES;
+use super::timers::Timers;
+use super::{Close, Config, Event, FenceCause, Outcome, SendError, Violation};
+use crate::state::{self, State};
+use crate::{LinkId, Time};
+
+/// Whether this node is about to leave all its lockspaces.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Departure {
+    Staying,
+    /// The worst outcome so far.
+    Leaving(Outcome),
+    Left,
+}
+
+/// A peer, borrowed with what it shares with all others.
+pub(super) struct Turn<'e> {
+    pub(super) now: Time,
+    pub(super) config: &'e Config,
+    pub(super) peer: &'e mut Peer,
+    pub(super) links: &'e mut BTreeMap<LinkId, Link>,
+    pub(super) events: &'e mut Events,
+    pub(super) timers: &'e mut Timers,
+    pub(super) pool: &'e mut SegmentPool,
+    pub(super) departure: &'e mut Departure,
+}
+
+impl Turn<'_> {
+    /// Tells the engine's timers about the peer's earliest alarm. Last thing in every turn that may move one.
+    pub(super) fn rearm(&mut self) {
+        let wanted = self.peer.next_alarm();
+        self.timers.rearm(self.peer.node, &mut self.peer.armed, wanted);
+    }
+
+    pub(super) fn later(&self, nanoseconds: u64) -> Time {
+        Time(self.now.0.saturating_add(nanoseconds))
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    pub(super) fn enter(&mut self, next: State) {
+        let from = std::mem::replace(&mut self.peer.state, next);
+        if from != next {
+            let node = self.peer.node;
+            self.tell(Event::StateChanged { node, from, to: next });
+        }
+    }
+
+    /// Counts a breach and tells it, unless too many were told lately.
+    pub(super) fn violation(&mut self, link: LinkId, violation: Violation) -> Violation {
+        let counters = &mut self.peer.counters;
+        counters.violations = counters.violations.saturating_add(1);
+        if is_unexpected(violation) {
+            counters.unexpected = counters.unexpected.saturating_add(1);
+        }
+        if self.events.has_room_for_violations()
+            && let Some(suppressed) = self.peer.limiter.admit(self.now)
+        {
+            self.tell(Event::Violation {
+                node: self.peer.node,
+                link,
+                violation,
+                suppressed,
+            });
+        }
+        violation
+    }
+
+    /// The driver is to get rid of a link. Told once.
+    pub(super) fn close_link(&mut self, link: LinkId, how: Close) {
+        let Some(known) = self.links.get_mut(&link) else {
+            return;
+        };
+        let phase = match how {
+            Close::Abort => Phase::Aborting,
+            Close::AfterFlush => Phase::Draining,
+        };
+        if known.phase == Phase::Aborting || known.phase == phase {
+            return;
+        }
+        known.phase = phase;
+        self.tell(Event::CloseLink { link, how });
+    }
+
+    /// A numbered frame at the queue's tail. `None` if there is no room.
+    pub(super) fn queue_numbered(
+        &mut self,
+        inner: InnerFields<'_>,
+        limit_bytes: usize,
+    ) -> Result<Option<Seq>, SendError> {
+        let frame = FrameFields {
+            version: Version::V3_2,
+            node: self.config.node,
+            content: Content::Opts(OptsFields {
+                seq: self.peer.queue.next_seq(),
+                options: Options::NONE,
+                inner,
+            }),
+        };
+        let length = frame.encoded_len();
+        check_length(length)?;
+        let Some(room) = self.peer.queue.room(length, limit_bytes, self.pool) else {
+            return Ok(None);
+        };
+        frame.encode_into(room)?;
+        Ok(Some(self.commit(length)))
+    }
+
+    /// The frame that was written into the queue's room is accepted.
+    pub(super) fn commit(&mut self, length: usize) -> Seq {
+        let seq = self.peer.queue.commit(length);
+        self.peer.ages.note(seq, self.now);
+        self.peer.counters.sent = self.peer.counters.sent.saturating_add(1);
+        if self.peer.alarms.age.is_none() {
+            self.peer.alarms.age = Some(self.later(self.config.unacked_age_max));
+            self.rearm();
+        }
+        if self.peer.queue.count() == 1 {
+            self.ask_for_link();
+        }
+        seq
+    }
+
+    /// Queues our `FIN`, also into a full queue: it is what frees it.
+    pub(super) fn queue_fin(&mut self) {
+        let limit = self.config.queue_bytes_max.saturating_add(SEGMENT_BYTES);
+        match self.queue_numbered(InnerFields::Fin, limit) {
+            Ok(Some(seq)) => self.peer.fin = Some(seq),
+            Ok(None) | Err(_) => unreachable!("one more segment has room for a FIN"),
+        }
+        self.peer.alarms.fin_pause = self.config.fin_resend_after;
+        self.peer.alarms.fin_resend = Some(self.later(self.config.fin_resend_after));
+        self.peer
+            .alarms
+            .deadline
+            .get_or_insert(Time(self.now.0.saturating_add(self.config.shutdown_deadline)));
+    }
+
+    /// An `ACK` of everything received goes out with whatever is written next.
+    pub(super) fn queue_ack(&mut self) {
+        self.peer.owes_ack = false;
+        let frame = ack_frame(self.config.node, self.peer.recv_next);
+        self.peer.outlet.set_ack(frame);
+    }
+
+    /// The cluster manager should decide.
+    pub(super) fn fence_needed(&mut self, cause: FenceCause) {
+        let node = self.peer.node;
+        self.tell(Event::FenceNeeded { node, cause });
+    }
+
+    /// Asks for a link if there is none to send on.
+    pub(super) fn ask_for_link(&mut self) {
+        if self.peer.wants_link() {
+            let node = self.peer.node;
+            self.tell(Event::LinkWanted { node });
+        }
+    }
+}
+
+/// Whether something came when nothing should.
+const fn is_unexpected(violation: Violation) -> bool {
+    match violation {
+        Violation::Termination(state::Violation::FinInState(_) | state::Violation::AckOfFinInState(_))
+        | Violation::MessageAfterFin { .. }
+        | Violation::UnknownLink => true,
+        Violation::Unreadable(_)
+        | Violation::FramingLost(_)
+        | Violation::Refused(_)
+        | Violation::Damaged { .. }
+        | Violation::AckBeyondSent { .. }
+        | Violation::Halted => false,
+    }
+}

@@ -72,8 +72,8 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Lent {
     pub(super) rest: usize,
-    pub(super) farewell: usize,
     pub(super) cut: usize,
+    pub(super) farewell: usize,
     pub(super) ack: usize,
     pub(super) bare: usize,
     pub(super) queue: usize,
@@ -93,8 +93,8 @@ impl Link {
             farewell_sent: 0,
             lent: Lent {
                 rest: 0,
-                farewell: 0,
                 cut: 0,
+                farewell: 0,
                 ack: 0,
                 bare: 0,
                 queue: 0,

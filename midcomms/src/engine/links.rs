@@ -61,6 +61,10 @@ impl Turn<'_> {
         match self.spare_link() {
             Some(next) => self.send_on(next),
             None => {
+                if self.peer.is_stranger() {
+                    // An answer to a question that nobody waits for any more.
+                    self.peer.outlet.clear();
+                }
                 let node = self.peer.node;
                 self.tell(Event::Disconnected { node });
                 self.ask_for_link();

@@ -143,7 +143,7 @@ impl Peer {
                 || self.state.is_terminating()
                 || self.alarms.version_wait.is_some()
                 || self.queue.count() > 0
-                || self.outlet.waiting_bytes() > 0)
+                || (self.outlet.waiting_bytes() > 0 && !self.is_stranger()))
     }
 
     /// The kernel's flags.

@@ -77,7 +77,7 @@ impl Turn<'_> {
         };
         if let Err(refusal) = admit(&frame, &known) {
             if self.is_repeated_fin(&frame) {
-                self.reack_from_tombstone();
+                self.answer_repeated_fin(link);
                 return Ok(None);
             }
             if let Frame::Opts(opts) = &frame {
@@ -107,7 +107,7 @@ impl Turn<'_> {
     #[cold]
     fn frame_of_finished<'a>(&mut self, link: LinkId, frame: &Frame<'a>, bytes: &'a [u8]) -> Taken<'a> {
         if self.is_repeated_fin(frame) {
-            self.reack_from_tombstone();
+            self.answer_repeated_fin(link);
             return Ok(None);
         }
         match frame {
@@ -169,7 +169,7 @@ impl Turn<'_> {
     pub(super) fn stale_frame(&mut self, link: LinkId, raw: RawFrame<'_>) {
         match raw.decode() {
             Ok(Frame::Ack(_)) => {}
-            Ok(frame) if self.is_repeated_fin(&frame) => self.reack_from_tombstone(),
+            Ok(frame) if self.is_repeated_fin(&frame) => self.answer_repeated_fin(link),
             Ok(Frame::Opts(opts)) if self.is_buried(opts.seq) => {}
             Ok(_) | Err(_) => self.close_link(link, Close::Abort),
         }
@@ -222,7 +222,7 @@ impl Turn<'_> {
             Arrival::Duplicate { .. } => self.duplicate(link, opts, frame),
             Arrival::Gap { .. } => {
                 if self.is_repeated_fin(&Frame::Opts(*opts)) {
-                    self.reack_from_tombstone();
+                    self.answer_repeated_fin(link);
                 } else {
                     self.gap();
                 }
@@ -426,12 +426,15 @@ impl Turn<'_> {
             .is_some_and(|tombstone| seq.before(tombstone.recv_next))
     }
 
-    /// Answers a repeated `FIN` (V2).
-    fn reack_from_tombstone(&mut self) {
-        if let Some(tombstone) = self.peer.tombstone {
-            self.peer.counters.duplicates = self.peer.counters.duplicates.saturating_add(1);
+    /// Answers a repeated `FIN` on the link that it came on (V2): the conversation has no other any more.
+    fn answer_repeated_fin(&mut self, link: LinkId) {
+        let Some(tombstone) = self.peer.tombstone else {
+            return;
+        };
+        self.peer.counters.duplicates = self.peer.counters.duplicates.saturating_add(1);
+        if let Some(known) = self.links.get_mut(&link) {
             let frame = ack_frame(self.config.node, tombstone.recv_next);
-            self.peer.outlet.set_ack(frame);
+            known.farewell.get_or_insert(frame);
         }
     }
 }

@@ -184,7 +184,11 @@ impl SendQueue {
     /// The same, looked up from as far as the positions were brought.
     fn reached(&self) -> Seq {
         let (_, seq) = self.settled();
-        if self.sent_seq.before(seq) { seq } else { self.sent_seq }
+        if self.sent_seq.before(seq) {
+            seq
+        } else {
+            self.sent_seq
+        }
     }
 
     /// The number of the frame that the cursor is at or in, or the next one.

@@ -30,11 +30,25 @@ pub(super) fn lend<'e>(id: LinkId, link: &'e mut Link, peer: &'e mut Peer) -> Op
     } = link;
     lent.rest = rest.len();
     transmit.push(rest);
-    if let Some(frame) = farewell {
-        let left = frame.get(*farewell_sent..).unwrap_or_default();
-        lent.farewell = left.len();
-        transmit.push(left);
+    let farewell = match farewell {
+        // Nothing comes between the halves of a frame.
+        Some(frame) if !(sends && peer.outlet.is_cut()) => frame.get(*farewell_sent..).unwrap_or_default(),
+        Some(_) | None => &[],
+    };
+    if sends && !peer.outlet.is_cut() && (!farewell.is_empty() || peer.outlet.wants_to_write()) {
+        lent.cut = peer.queue.cut_rest().len();
     }
+    let peer = &*peer;
+    if lent.cut > 0 {
+        let cut = peer
+            .queue
+            .unsent(0)
+            .next()
+            .and_then(|slice| slice.get(..lent.cut));
+        transmit.push(cut.unwrap_or_default());
+    }
+    lent.farewell = farewell.len();
+    transmit.push(farewell);
     if sends {
         match limits.record_bytes_max {
             None => lend_stream(peer, lent, &mut transmit),
@@ -44,22 +58,12 @@ pub(super) fn lend<'e>(id: LinkId, link: &'e mut Link, peer: &'e mut Peer) -> Op
     (transmit.len() > 0).then_some(transmit)
 }
 
-fn lend_stream<'e>(peer: &'e mut Peer, lent: &mut Lent, transmit: &mut Transmit<'e>) {
+fn lend_stream<'e>(peer: &'e Peer, lent: &mut Lent, transmit: &mut Transmit<'e>) {
     let Peer { queue, outlet, .. } = peer;
-    if outlet.wants_to_write() {
-        if !outlet.is_cut() {
-            lent.cut = queue.cut_rest().len();
-        }
-        let queue = &*queue;
-        if lent.cut > 0 {
-            let cut = queue.unsent(0).next().and_then(|slice| slice.get(..lent.cut));
-            transmit.push(cut.unwrap_or_default());
-        }
-        lent.ack = outlet.ack_bytes().len();
-        transmit.push(outlet.ack_bytes());
-        lent.bare = outlet.frame_bytes().len();
-        transmit.push(outlet.frame_bytes());
-    }
+    lent.ack = outlet.ack_bytes().len();
+    transmit.push(outlet.ack_bytes());
+    lent.bare = outlet.frame_bytes().len();
+    transmit.push(outlet.frame_bytes());
     for slice in queue.unsent(lent.cut) {
         if !transmit.push(slice) {
             break;
@@ -69,9 +73,9 @@ fn lend_stream<'e>(peer: &'e mut Peer, lent: &mut Lent, transmit: &mut Transmit<
 }
 
 /// Whole frames, as many as a record takes.
-fn lend_record<'e>(peer: &'e mut Peer, bytes_max: usize, lent: &mut Lent, transmit: &mut Transmit<'e>) {
+fn lend_record<'e>(peer: &'e Peer, bytes_max: usize, lent: &mut Lent, transmit: &mut Transmit<'e>) {
     let Peer { queue, outlet, .. } = peer;
-    let mut left = bytes_max;
+    let mut left = bytes_max.saturating_sub(transmit.len());
     let mut take = |bytes: &'e [u8]| {
         let whole = whole_frames(bytes, left);
         left = left.saturating_sub(whole);
@@ -119,6 +123,7 @@ impl Turn<'_> {
             taken
         };
         known.rest.drain(..share(lent.rest));
+        self.peer.queue.advance(share(lent.cut));
         let farewell = share(lent.farewell);
         known.farewell_sent = known.farewell_sent.saturating_add(farewell);
         if farewell > 0 && known.farewell_sent >= HEADER_LEN {
@@ -126,7 +131,6 @@ impl Turn<'_> {
             known.farewell_sent = 0;
             self.peer.counters.acks_sent = self.peer.counters.acks_sent.saturating_add(1);
         }
-        self.peer.queue.advance(share(lent.cut));
         let ack = share(lent.ack);
         if ack > 0 && self.peer.outlet.advance_ack(ack) {
             self.peer.counters.acks_sent = self.peer.counters.acks_sent.saturating_add(1);

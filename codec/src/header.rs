@@ -147,6 +147,7 @@ mod tests {
         Header::decode(hex(digits).as_array().expect("16 bytes"))
     }
 
+    /// Proves B8.
     #[test]
     fn ack_header_field_by_field() {
         let ack = Header {

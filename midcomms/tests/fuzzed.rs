@@ -31,7 +31,7 @@ fn made_up(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// Proves A3, B16, C31.
+/// Proves A3, B14, B16, C31.
 #[test]
 fn any_operations_on_a_pair_keep_the_promise() {
     for seed in 0..RUNS {

@@ -34,6 +34,8 @@ pub(super) struct Peer {
     /// The peer's `FIN` has been counted.
     pub(super) peer_finished: bool,
     pub(super) tombstone: Option<Tombstone>,
+    /// It was made a member again after a conversation, and its version has not shown since.
+    pub(super) rejoined: bool,
     /// The peer restarted without the cluster manager's knowledge: nothing of it is taken.
     pub(super) halted: bool,
     /// The cluster manager said that the peer is gone.
@@ -98,6 +100,7 @@ impl Peer {
             fin: None,
             peer_finished: false,
             tombstone: None,
+            rejoined: false,
             halted: false,
             fenced: false,
             refused_full: false,

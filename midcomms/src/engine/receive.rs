@@ -67,7 +67,8 @@ impl Turn<'_> {
             return Err(self.violation(link, Violation::Halted));
         }
         if self.peer.is_finished() {
-            return self.frame_of_finished(link, &frame, raw.bytes());
+            self.frame_of_finished(link, &frame);
+            return Ok(None);
         }
         let known = Known {
             sender: self.peer.version,
@@ -76,13 +77,7 @@ impl Turn<'_> {
             receiver_node: Some(self.config.node),
         };
         if let Err(refusal) = admit(&frame, &known) {
-            if self.is_repeated_fin(&frame) {
-                self.answer_repeated_fin(link);
-                return Ok(None);
-            }
-            if let Frame::Opts(opts) = &frame {
-                self.refused_numbered(link, opts.seq, refusal, raw.bytes());
-            }
+            self.refused(link, &frame, refusal, raw.bytes());
             return Err(self.violation(link, Violation::Refused(refusal)));
         }
         if self.peer.version.is_none() && !self.detect(link, frame.version()) {
@@ -101,47 +96,50 @@ impl Turn<'_> {
 
     /// A frame of a finished peer that is no member, on a link that came up since, perhaps long after it was made.
     ///
-    /// Nothing late may begin a conversation: a number would be delivered a second time. A peer that has really
-    /// begun anew sends again when it is made a member. `STATUS` and its like carry no number, and are for the
-    /// application as ever.
+    /// Only its repeated `FIN` is answered. Nothing late may begin a conversation: a number would be delivered a
+    /// second time. A peer that has really begun anew sends again when it is made a member here too.
     #[cold]
-    fn frame_of_finished<'a>(&mut self, link: LinkId, frame: &Frame<'a>, bytes: &'a [u8]) -> Taken<'a> {
+    fn frame_of_finished(&mut self, link: LinkId, frame: &Frame<'_>) {
         if self.is_repeated_fin(frame) {
             self.answer_repeated_fin(link);
-            return Ok(None);
-        }
-        match frame {
-            Frame::Opts(_) | Frame::Msg(_) => {
-                if let Some(known) = self.links.get_mut(&link) {
-                    known.spoke_early = true;
-                }
-                Ok(None)
-            }
-            Frame::Ack(_) => Ok(None),
-            Frame::Rcom(rcom) if MessageClass::of_rcom(rcom).opens_conversation() => {
-                Ok(Some(self.deliver(None, Content::Rcom(*rcom), bytes)))
-            }
-            Frame::Rcom(_) => Ok(None),
-        }
-    }
-
-    /// A numbered frame is sound and cannot be taken now.
-    #[cold]
-    fn refused_numbered(&mut self, link: LinkId, seq: Seq, refusal: Refusal, frame: &[u8]) {
-        if refusal.consumes_number() && arrival(self.peer.recv_next, seq) == Arrival::InOrder {
-            self.count(seq, frame);
-        }
-        if matches!(refusal, Refusal::CannotOpen { .. })
+        } else if !matches!(frame, Frame::Ack(_))
             && let Some(known) = self.links.get_mut(&link)
         {
             known.spoke_early = true;
         }
     }
 
+    /// A frame is sound and cannot be taken now.
+    #[cold]
+    fn refused(&mut self, link: LinkId, frame: &Frame<'_>, refusal: Refusal, bytes: &[u8]) {
+        let too_early = matches!(refusal, Refusal::CannotOpen { .. });
+        match frame {
+            Frame::Opts(opts) => {
+                if refusal.consumes_number() && arrival(self.peer.recv_next, opts.seq) == Arrival::InOrder {
+                    self.count(opts.seq, bytes);
+                }
+                if too_early && let Some(known) = self.links.get_mut(&link) {
+                    known.spoke_early = true;
+                }
+            }
+            Frame::Ack(ack) if too_early && !self.peer.rejoined => {
+                // We have sent nothing yet: the peer remembers a conversation that we do not.
+                let send_seq = self.peer.queue.next_seq();
+                if ack.seq != send_seq {
+                    self.restarted(Evidence::AckBeyondSent {
+                        ack: ack.seq,
+                        send_seq,
+                    });
+                }
+            }
+            Frame::Ack(_) | Frame::Msg(_) | Frame::Rcom(_) => {}
+        }
+    }
+
     /// The peer begins another conversation on this link. On those that came up before, its last one may still be on
     /// its way, and the numbers would fit.
     fn abort_links_before(&mut self, link: LinkId) {
-        if self.peer.tombstone.is_none() {
+        if !std::mem::take(&mut self.peer.rejoined) {
             return;
         }
         let earlier = self.peer.links.iter().copied().take_while(|known| *known != link);
@@ -221,11 +219,7 @@ impl Turn<'_> {
             Arrival::InOrder => self.in_order(link, opts, frame),
             Arrival::Duplicate { .. } => self.duplicate(link, opts, frame),
             Arrival::Gap { .. } => {
-                if self.is_repeated_fin(&Frame::Opts(*opts)) {
-                    self.answer_repeated_fin(link);
-                } else {
-                    self.gap();
-                }
+                self.gap();
                 Ok(None)
             }
         }

@@ -55,6 +55,7 @@ impl Turn<'_> {
             let _ = self.apply(Input::Fence, Outcome::Readded);
         }
         self.peer.fenced = false;
+        self.peer.rejoined = self.peer.tombstone.take().is_some();
         // Adding never breaks a rule: the table has no violation in that column.
         let _ = self.apply(Input::Add, Outcome::Readded);
         self.abort_early_links();

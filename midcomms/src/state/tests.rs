@@ -21,6 +21,7 @@ fn written(state: State, step: Step) -> String {
     }
 }
 
+/// Proves C12.
 #[test]
 fn every_cell_is_as_written() {
     let rows: Vec<&str> = CELLS.trim().lines().collect();
@@ -84,6 +85,7 @@ fn fence_leads_everywhere_to_closed() {
     }
 }
 
+/// Proves A8.
 #[test]
 fn page_in_docs_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/states.md");

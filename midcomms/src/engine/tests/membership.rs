@@ -145,6 +145,21 @@ fn old_unacknowledged_messages_ask_for_fencing() {
     assert!(matches!(script.events()[..], [Event::FenceNeeded { .. }]));
 }
 
+/// Proves B12.
+#[test]
+fn nodes_are_found_by_their_id_alone() {
+    let mut script = Script::established(0);
+    let stranger = dlmwire_codec::NodeId::new(9).unwrap();
+    assert_eq!(
+        script.engine.send_payload(script.now, stranger, GROUP, b"x"),
+        Err(SendError::UnknownNode)
+    );
+    assert_eq!(script.engine.peer(script.now, stranger), None);
+    script.engine.add_member(script.now, stranger, GROUP).unwrap();
+    let known: Vec<_> = script.engine.peers(script.now).map(|peer| peer.nodeid).collect();
+    assert_eq!(known, [them(), stranger]);
+}
+
 /// Proves C5.
 #[test]
 fn adding_and_removing_a_node_leaves_the_queues_of_others_alone() {
@@ -187,7 +202,7 @@ fn late_link_of_a_finished_peer_delivers_nothing_and_is_aborted_when_it_is_added
         assert_eq!(script.state(), State::Closed);
         script.quiet();
         let late = script.connect(LinkRole::Accepted);
-        assert!(script.receives(&status()).unwrap().is_some());
+        assert_eq!(script.receives(&status()), Ok(None));
         assert_eq!(script.receives(&first), Ok(None));
         assert_eq!(script.transmits(), []);
         script.quiet();

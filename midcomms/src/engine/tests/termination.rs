@@ -11,7 +11,7 @@ fn finished(outcome: Outcome) -> Event {
     }
 }
 
-/// Proves D6.
+/// Proves D6, D11, C10.
 #[test]
 fn we_leave_first() {
     for start in STARTS {

@@ -108,7 +108,7 @@ fn classes_travel_as_kernels_of_the_generation_send_them() {
     }
 }
 
-/// Proves A6, D16.
+/// Proves A4, A6, D16.
 #[test]
 fn peer_of_3_1_gets_everything_bare_and_is_told_as_such() {
     for start in STARTS {
@@ -184,6 +184,7 @@ fn peer_of_3_1_can_be_refused() {
     assert_eq!(script.tries_to_send(b"x"), Err(SendError::NotConnected));
 }
 
+/// Proves C33.
 #[test]
 fn own_version_3_1_speaks_it_to_everybody() {
     let mut script = Script::new(Config {

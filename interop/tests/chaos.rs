@@ -1,0 +1,725 @@
+//! The chaos proxy between plain TCP peers on loopback: each fault does what it says and nothing else.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use dlmwire_interop::chaos::{
+    Config, Direction, Event, Fault, Handle, InjectError, Kind, Plan, Proxy, Rate, Report, Schedule, Side,
+    Summary, Target,
+};
+use socket2::{Domain, SockRef, Socket, Type};
+
+/// Longer than anything here takes; whoever waits longer fails.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Nobody panics who holds a lock.
+const UNBROKEN: &str = "nobody panicked";
+
+/// A proxy at node B's address, B's listener behind it, and what was told.
+struct Bench {
+    server: TcpListener,
+    address: SocketAddr,
+    handle: Handle,
+    told: Arc<Mutex<Vec<String>>>,
+    events: Arc<Mutex<Vec<Event>>>,
+    thread: JoinHandle<io::Result<Summary>>,
+}
+
+impl Bench {
+    fn new(plan: Plan) -> Self {
+        Self::with(plan, "127.0.0.1")
+    }
+
+    /// A bench whose proxy dials from this address.
+    fn with(plan: Plan, from: &str) -> Self {
+        let bench = Self::deaf(plan, from);
+        SockRef::from(&bench.server).listen(8).expect("it is bound");
+        bench
+    }
+
+    /// A bench whose server has its address but does not listen yet.
+    fn deaf(plan: Plan, from: &str) -> Self {
+        let server = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there is TCP");
+        let any_port: SocketAddr = "127.0.0.2:0".parse().expect("an address");
+        server.bind(&any_port.into()).expect("loopback has this address");
+        let server = TcpListener::from(server);
+        server
+            .set_nonblocking(true)
+            .expect("a socket can be non-blocking");
+        let to = server.local_addr().expect("it listens");
+        let config = Config {
+            routes: vec![format!("127.0.0.2:0={to},{from}").parse().expect("a route")],
+            plan,
+            run_time: Some(DEADLINE * 2),
+            ..Config::default()
+        };
+        let proxy = Proxy::bind(config).expect("loopback has these addresses");
+        let (handle, address) = (proxy.handle(), proxy.routes()[0].listen);
+        let (told, events) = <(Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<Event>>>)>::default();
+        let thread = {
+            let (told, events) = (Arc::clone(&told), Arc::clone(&events));
+            thread::spawn(move || {
+                proxy.run(|report| {
+                    told.lock().expect(UNBROKEN).push(report.to_string());
+                    if let Report::Fault(event) = report {
+                        events.lock().expect(UNBROKEN).push(event.clone());
+                    }
+                })
+            })
+        };
+        Self {
+            server,
+            address,
+            handle,
+            told,
+            events,
+            thread,
+        }
+    }
+
+    /// A connection through the proxy: the client's end and the server's.
+    fn connect(&self) -> (TcpStream, TcpStream) {
+        let client = TcpStream::connect_timeout(&self.address, DEADLINE).expect("the proxy listens");
+        (limited(client), self.accept())
+    }
+
+    /// Dials, and tells how the proxy ends the connection; that may be known before dialling returns.
+    fn dial_to_be_ended(&self) -> (Vec<u8>, Result<(), ErrorKind>) {
+        match TcpStream::connect_timeout(&self.address, DEADLINE) {
+            Ok(client) => read_all(&mut limited(client)),
+            Err(error) => (vec![], Err(error.kind())),
+        }
+    }
+
+    fn accept(&self) -> TcpStream {
+        let mut accepted = None;
+        wait_for("a connection at the server", || {
+            accepted = self.server.accept().ok();
+            accepted.is_some()
+        });
+        let (stream, _) = accepted.expect("waited for");
+        stream.set_nonblocking(false).expect("a socket can be blocking");
+        limited(stream)
+    }
+
+    /// Ends the proxy: what was counted, and all faults by place.
+    fn finish(self) -> (Summary, Vec<Event>) {
+        self.handle.stop().expect("the proxy can be woken");
+        let summary = self
+            .thread
+            .join()
+            .expect("the proxy does not panic")
+            .expect("the proxy runs");
+        let mut events = self.events.lock().expect(UNBROKEN).clone();
+        events.sort_by_key(|event| (event.connection, event.direction, event.at_byte));
+        (summary, events)
+    }
+
+    fn await_told(&self, words: &str) {
+        wait_for(words, || {
+            self.told
+                .lock()
+                .expect(UNBROKEN)
+                .iter()
+                .any(|line| line.contains(words))
+        });
+    }
+}
+
+fn limited(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(DEADLINE)).expect("not zero");
+    stream.set_write_timeout(Some(DEADLINE)).expect("not zero");
+    stream
+}
+
+fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_there() {
+        assert!(start.elapsed() < DEADLINE, "waited for {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn seeded(seed: u64, rates: &[(Kind, &str)]) -> Plan {
+    let rates = rates
+        .iter()
+        .map(|(kind, text)| Rate::parse(*kind, text).expect("a rate"));
+    Plan::Seeded {
+        seed,
+        rates: rates.collect(),
+    }
+}
+
+fn quiet() -> Plan {
+    seeded(0, &[])
+}
+
+/// Bytes of which no two neighbourhoods look alike.
+fn pattern(length: usize) -> Vec<u8> {
+    let byte = |at: usize| (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0];
+    (0..length).map(byte).collect()
+}
+
+/// Everything up to the end, and how it ended.
+fn read_all(stream: &mut TcpStream) -> (Vec<u8>, Result<(), ErrorKind>) {
+    let mut bytes = Vec::new();
+    let ended = stream.read_to_end(&mut bytes);
+    (bytes, ended.map(drop).map_err(|error| error.kind()))
+}
+
+/// Sends both ways at once in chunks of so many bytes, closes, and tells what came out: at the server, at the client.
+fn exchange(bench: &Bench, bytes: &[u8], chunk: usize) -> [Vec<u8>; 2] {
+    let (client, server) = bench.connect();
+    let send = |stream: &TcpStream| {
+        let (mut stream, bytes) = (stream.try_clone().expect("a descriptor"), bytes.to_vec());
+        thread::spawn(move || {
+            for chunk in bytes.chunks(chunk) {
+                stream.write_all(chunk).expect("the connection is there");
+            }
+            stream.shutdown(Shutdown::Write).expect("the connection is there");
+        })
+    };
+    let writers = [send(&client), send(&server)];
+    let received = [server, client].map(|mut stream| {
+        let (bytes, ended) = read_all(&mut stream);
+        assert_eq!(ended, Ok(()));
+        bytes
+    });
+    for writer in writers {
+        writer.join().expect("all is written");
+    }
+    received
+}
+
+#[test]
+fn faults_that_only_hold_back_leave_every_byte_in_its_place() {
+    let rows = [
+        (Kind::Split, "2K,gap_us=0"),
+        (Kind::Split, "@7,pieces=100,bytes=1,gap_us=100"),
+        (Kind::Coalesce, "10K,bytes=1..8K,ms=1..3"),
+        (Kind::Delay, "10K,ms=0..3"),
+        (Kind::Stall, "20K,ms=1..5"),
+        (Kind::Bandwidth, "@0,rate=2M"),
+        (Kind::Bandwidth, "50K,rate=1M..4M,bytes=1..10K"),
+    ];
+    let bytes = pattern(100_000);
+    let one_by_one = rows.iter().map(std::slice::from_ref);
+    for rates in one_by_one.chain([rows.as_slice()]) {
+        let bench = Bench::new(seeded(1, rates));
+        let [at_server, at_client] = exchange(&bench, &bytes, 3000);
+        assert!(at_server == bytes && at_client == bytes, "{rates:?}");
+        let (summary, events) = bench.finish();
+        assert!(!events.is_empty(), "{rates:?}");
+        assert_eq!(
+            (summary.forward_bytes, summary.back_bytes),
+            (100_000, 100_000),
+            "{rates:?}"
+        );
+        assert_eq!((summary.dropped_bytes, summary.open), (0, 0), "{rates:?}");
+    }
+}
+
+#[test]
+fn coalesced_bytes_arrive_together() {
+    let bench = Bench::new(seeded(
+        1,
+        &[(Kind::Coalesce, "@0,bytes=1000,ms=3600000,way=forward")],
+    ));
+    let (mut client, mut server) = bench.connect();
+    for chunk in pattern(1000).chunks(100) {
+        client.write_all(chunk).unwrap();
+    }
+    let mut buffer = [0; 2000];
+    let count = server.read(&mut buffer).unwrap();
+    assert_eq!(buffer[..count], pattern(1000));
+}
+
+#[test]
+fn rst_is_seen_by_whom_it_is_meant_for_at_its_byte() {
+    let reset = Err(ErrorKind::ConnectionReset);
+    for (side, at_server, at_client) in [
+        ("both", reset, reset),
+        ("client", Ok(()), reset),
+        ("server", reset, Ok(())),
+    ] {
+        let bench = Bench::new(seeded(
+            1,
+            &[(Kind::Rst, &format!("@1000,way=forward,side={side}"))],
+        ));
+        let (mut client, mut server) = bench.connect();
+        client.write_all(&pattern(1000)).unwrap();
+        assert_eq!(read_all(&mut server), (pattern(1000), at_server), "{side}");
+        assert_eq!(read_all(&mut client), (vec![], at_client), "{side}");
+        drop((client, server));
+        bench.await_told("ended by rst");
+    }
+}
+
+#[test]
+fn rst_at_byte_0_comes_before_the_first_byte() {
+    let bench = Bench::new(seeded(1, &[(Kind::Rst, "@0,way=back,side=both")]));
+    let reset = (vec![], Err(ErrorKind::ConnectionReset));
+    assert_eq!(bench.dial_to_be_ended(), reset);
+    assert_eq!(read_all(&mut bench.accept()), reset);
+}
+
+#[test]
+fn fin_ends_one_way_and_leaves_the_other_alive() {
+    let bench = Bench::new(seeded(1, &[(Kind::Fin, "@100,way=forward")]));
+    let (mut client, mut server) = bench.connect();
+    client.write_all(&pattern(300)).unwrap();
+    assert_eq!(read_all(&mut server), (pattern(100), Ok(())));
+    server.write_all(&pattern(5000)).unwrap();
+    client.write_all(&pattern(50)).unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut client), (pattern(5000), Ok(())));
+    client.shutdown(Shutdown::Write).unwrap();
+    bench.await_told("closed");
+    let (summary, _) = bench.finish();
+    assert_eq!(
+        (summary.forward_bytes, summary.back_bytes, summary.dropped_bytes),
+        (100, 5000, 250)
+    );
+}
+
+#[test]
+fn close_ends_both_ways_cleanly() {
+    let bench = Bench::new(seeded(1, &[(Kind::Close, "@100,way=back")]));
+    let (mut client, mut server) = bench.connect();
+    server.write_all(&pattern(300)).unwrap();
+    assert_eq!(read_all(&mut client), (pattern(100), Ok(())));
+    assert_eq!(read_all(&mut server), (vec![], Ok(())));
+    bench.await_told("ended by close");
+}
+
+#[test]
+fn stall_stops_one_way_for_its_time_and_then_goes_on() {
+    let bench = Bench::new(seeded(1, &[(Kind::Stall, "@10,ms=300,way=forward")]));
+    let (mut client, mut server) = bench.connect();
+    let start = Instant::now();
+    client.write_all(&pattern(100)).unwrap();
+    let mut first = [0; 10];
+    server.read_exact(&mut first).unwrap();
+    bench.await_told("stall 300 ms");
+    // The other way is free.
+    server.write_all(b"back").unwrap();
+    let mut back = [0; 4];
+    client.read_exact(&mut back).unwrap();
+    let mut rest = [0; 90];
+    server.read_exact(&mut rest).unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert_eq!([&first[..], &rest[..]].concat(), pattern(100));
+}
+
+#[test]
+fn half_open_swallows_both_ways_then_resets() {
+    let bench = Bench::new(seeded(1, &[(Kind::HalfOpen, "@10,ms=300,way=forward")]));
+    let (mut client, mut server) = bench.connect();
+    let start = Instant::now();
+    client.write_all(&pattern(1000)).unwrap();
+    bench.await_told("half-open");
+    // Neither bytes nor an end come through, and nobody is told.
+    server.write_all(&pattern(1000)).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let reset = Err(ErrorKind::ConnectionReset);
+    assert_eq!(read_all(&mut server), (pattern(10), reset));
+    assert_eq!(read_all(&mut client), (vec![], reset));
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    bench.await_told("ended by half_open");
+    assert_eq!(bench.finish().0.dropped_bytes, 1990);
+}
+
+#[test]
+fn flips_change_exactly_the_bytes_of_the_schedule() {
+    let event = |at_byte: u64, mask: u8| {
+        let fault = Fault::Flip { mask };
+        Event {
+            route: 1,
+            connection: 1,
+            direction: Direction::Back,
+            at_byte,
+            fault,
+        }
+    };
+    let flips = [
+        event(0, 1),
+        event(777, 0x80),
+        event(778, 255),
+        event(9999, 7),
+        event(10_000, 7),
+    ];
+    let lines: Vec<String> = flips.iter().map(|event| event.to_line().unwrap()).collect();
+    let schedule = Schedule::read(lines.join("\n").as_bytes()).unwrap();
+    let bench = Bench::new(Plan::Script(schedule));
+    let bytes = pattern(10_000);
+    let [at_server, at_client] = exchange(&bench, &bytes, 1000);
+    let mut flipped = bytes.clone();
+    flipped[0] ^= 1;
+    flipped[777] ^= 0x80;
+    flipped[778] ^= 255;
+    flipped[9999] ^= 7;
+    assert!(at_server == bytes, "forward has no flip");
+    assert!(at_client == flipped, "back has these and no other");
+    let (_, events) = bench.finish();
+    assert_eq!(events, flips[..4], "the last lies behind the end");
+}
+
+#[test]
+fn drawn_flips_are_told_where_they_are_done() {
+    let bench = Bench::new(seeded(3, &[(Kind::Flip, "500")]));
+    let bytes = pattern(20_000);
+    let [at_server, at_client] = exchange(&bench, &bytes, 1000);
+    let (_, events) = bench.finish();
+    assert!(events.len() > 40, "{}", events.len());
+    let mut expected = [bytes.clone(), bytes];
+    for event in &events {
+        let Fault::Flip { mask } = event.fault else {
+            panic!("{event:?}");
+        };
+        let direction = usize::from(event.direction == Direction::Back);
+        expected[direction][usize::try_from(event.at_byte).unwrap()] ^= mask;
+    }
+    assert!(expected == [at_server, at_client]);
+}
+
+#[test]
+fn server_sees_the_address_that_the_proxy_is_to_dial_from() {
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    for (from, expected) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.3.2.1", "127.3.2.1"),
+        ("client", "127.0.7.7"),
+    ] {
+        let bench = Bench::with(quiet(), from);
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::new(address("127.0.7.7"), 0).into())
+            .unwrap();
+        socket.connect(&bench.address.into()).unwrap();
+        let server = bench.accept();
+        assert_eq!(server.peer_addr().unwrap().ip(), address(expected), "{from}");
+    }
+}
+
+#[test]
+fn two_nodes_behind_two_routes_know_each_other_by_address() {
+    let [a, b] = ["127.0.0.1", "127.0.0.2"].map(|address| {
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        (address.parse::<IpAddr>().unwrap(), listener)
+    });
+    let (to_a, to_b) = (a.1.local_addr().unwrap(), b.1.local_addr().unwrap());
+    let routes = [
+        format!("127.0.0.2:0={to_b},{}", a.0),
+        format!("127.0.0.1:0={to_a},{}", b.0),
+    ];
+    let config = Config {
+        routes: routes.iter().map(|route| route.parse().unwrap()).collect(),
+        run_time: Some(DEADLINE * 2),
+        ..Config::default()
+    };
+    let proxy = Proxy::bind(config).unwrap();
+    let (handle, routes) = (proxy.handle(), proxy.routes());
+    let thread = thread::spawn(move || proxy.run(|_| {}));
+    // Each dials what it was told is the other: the other's address, the proxy's port.
+    for (route, dialler, dialled) in [(0, &a, &b), (1, &b, &a)] {
+        assert_eq!(routes[route].listen.ip(), dialled.0);
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(dialler.0, 0).into()).unwrap();
+        socket.connect(&routes[route].listen.into()).unwrap();
+        dialled.1.set_nonblocking(true).unwrap();
+        let mut seen = None;
+        wait_for("a connection", || {
+            seen = dialled.1.accept().ok().map(|(_, from)| from.ip());
+            seen.is_some()
+        });
+        assert_eq!(seen, Some(dialler.0));
+    }
+    handle.stop().unwrap();
+    assert_eq!(thread.join().unwrap().unwrap().connections, 2);
+}
+
+#[test]
+fn same_seed_does_the_same_and_its_written_schedule_does_it_again() {
+    let rates = [
+        (Kind::Split, "1K,gap_us=0"),
+        (Kind::Coalesce, "5K,ms=1"),
+        (Kind::Delay, "5K,ms=0..2"),
+        (Kind::Bandwidth, "20K,rate=4M..8M,bytes=1..10K"),
+        (Kind::Flip, "2K"),
+    ];
+    let bytes = pattern(60_000);
+    let run = |plan: Plan, chunk: usize| {
+        let bench = Bench::new(plan);
+        let received = [exchange(&bench, &bytes, chunk), exchange(&bench, &bytes, chunk)];
+        (bench.finish().1, received)
+    };
+    let (events, received) = run(seeded(42, &rates), 777);
+    assert!(events.len() > 200, "{}", events.len());
+    // Bytes that come in another rhythm make no difference.
+    assert!(
+        run(seeded(42, &rates), 10_000) == (events.clone(), received.clone()),
+        "the same seed"
+    );
+    assert!(run(seeded(43, &rates), 777).0 != events, "another seed");
+    let lines: Vec<String> = events.iter().map(|event| event.to_line().unwrap()).collect();
+    let schedule = Schedule::read(lines.join("\n").as_bytes()).unwrap();
+    assert!(
+        run(Plan::Script(schedule), 100) == (events, received),
+        "the written schedule"
+    );
+}
+
+#[test]
+fn reader_that_stops_stops_the_sender_and_loses_nothing() {
+    let bench = Bench::new(quiet());
+    let (mut client, mut server) = bench.connect();
+    client.set_nonblocking(true).unwrap();
+    let bytes = pattern(1 << 16);
+    let (mut sent, mut refused) = (0, 0);
+    // Blocked for a while, not only until the proxy's next turn.
+    while refused < 200 {
+        match client.write(&bytes[sent % bytes.len()..]) {
+            Ok(count) => (sent, refused) = (sent + count, 0),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                refused += 1;
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        assert!(sent < 256 << 20, "nothing stops the sender");
+    }
+    let held = bench.handle.summary().buffered_bytes_max;
+    assert!((1..=64 << 10).contains(&held), "{held}");
+    client.shutdown(Shutdown::Write).unwrap();
+    let (received, ended) = read_all(&mut server);
+    assert_eq!((received.len(), ended), (sent, Ok(())));
+    assert!(
+        received
+            .chunks(bytes.len())
+            .all(|chunk| *chunk == bytes[..chunk.len()])
+    );
+}
+
+#[test]
+fn refused_connection_is_reset_and_nobody_listens_for_a_time() {
+    let bench = Bench::new(seeded(1, &[(Kind::Refuse, "@2,ms=300")]));
+    let (mut client, mut server) = bench.connect();
+    let start = Instant::now();
+    assert_eq!(
+        bench.dial_to_be_ended(),
+        (vec![], Err(ErrorKind::ConnectionReset))
+    );
+    bench.await_told("refuse for 300 ms");
+    let mut outcomes = Vec::new();
+    wait_for("the proxy to listen again", || {
+        let outcome = TcpStream::connect_timeout(&bench.address, DEADLINE);
+        outcomes.push(outcome.as_ref().err().map(io::Error::kind));
+        outcome.is_ok()
+    });
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert_eq!(outcomes.pop(), Some(None));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| *outcome == Some(ErrorKind::ConnectionRefused)),
+        "{outcomes:?}"
+    );
+    // Who was connected before is not concerned.
+    client.write_all(b"still there").unwrap();
+    let mut bytes = [0; 11];
+    server.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"still there");
+}
+
+#[test]
+fn ends_and_resets_of_the_peers_pass_through() {
+    let bench = Bench::new(quiet());
+    let (mut client, mut server) = bench.connect();
+    client.write_all(&pattern(100)).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut server), (pattern(100), Ok(())));
+    server.write_all(&pattern(200)).unwrap();
+    SockRef::from(&server).set_linger(Some(Duration::ZERO)).unwrap();
+    let mut bytes = vec![0; 200];
+    client.read_exact(&mut bytes).unwrap();
+    drop(server);
+    assert_eq!(read_all(&mut client), (vec![], Err(ErrorKind::ConnectionReset)));
+    bench.await_told("reset by the server");
+
+    // Nobody reads from a side that has ended: the reset comes through nevertheless.
+    let (client, mut server) = bench.connect();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut server), (vec![], Ok(())));
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    bench.await_told("reset by the client");
+    assert_eq!(bench.finish().0.open, 0);
+}
+
+#[test]
+fn server_that_does_not_listen_resets_the_client_and_is_told() {
+    let bench = Bench::deaf(quiet(), "127.0.0.1");
+    assert_eq!(
+        bench.dial_to_be_ended(),
+        (vec![], Err(ErrorKind::ConnectionReset))
+    );
+    bench.await_told("cannot connect onward: Connection refused");
+    bench.await_told("not connected onward");
+    SockRef::from(&bench.server).listen(8).unwrap();
+    bench.connect();
+}
+
+#[test]
+fn faults_asked_for_are_done_now() {
+    let bench = Bench::new(quiet());
+    let (mut client, mut server) = bench.connect();
+    bench.await_told("open");
+    client.write_all(&pattern(10)).unwrap();
+    let mut first = [0; 10];
+    server.read_exact(&mut first).unwrap();
+    let forward = Target {
+        route: 1,
+        connection: Some(1),
+        direction: Direction::Forward,
+    };
+    bench
+        .handle
+        .inject(forward, Fault::Stall { ms: 3_600_000 })
+        .unwrap();
+    bench.await_told("forward at byte 10: stall");
+    client.write_all(&pattern(10)).unwrap();
+    server.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let stalled = server.read(&mut first).unwrap_err().kind();
+    assert!(
+        matches!(stalled, ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        "{stalled}"
+    );
+
+    let nobody = Target {
+        connection: Some(7),
+        ..forward
+    };
+    bench.handle.inject(nobody, Fault::Stall { ms: 1 }).unwrap();
+    wait_for("a miss", || bench.handle.summary().missed == 1);
+    let wrong = bench.handle.inject(forward, Fault::Flip { mask: 0 });
+    assert!(matches!(wrong, Err(InjectError::Fault(_))), "{wrong:?}");
+
+    bench.handle.cut(1).unwrap();
+    for stream in [&mut client, &mut server] {
+        assert_eq!(read_all(stream), (vec![], Err(ErrorKind::ConnectionReset)));
+    }
+    let (summary, events) = bench.finish();
+    assert_eq!(
+        summary.faults.into_iter().collect::<Vec<_>>(),
+        [("rst", 1), ("stall", 1)]
+    );
+    assert!(events.contains(&Event {
+        route: 1,
+        connection: 1,
+        direction: Direction::Forward,
+        at_byte: 10,
+        fault: Fault::Rst { side: Side::Both },
+    }));
+}
+
+#[test]
+fn two_hundred_connections_end_and_none_is_left() {
+    let rates = [
+        (Kind::Rst, "3K"),
+        (Kind::Fin, "3K"),
+        (Kind::Close, "3K"),
+        (Kind::HalfOpen, "8K,ms=1..20"),
+    ];
+    let bench = Bench::new(seeded(9, &rates));
+    let bytes = pattern(1000);
+    for _ in 0..200 {
+        let (mut client, mut server) = bench.connect();
+        for _ in 0..4 {
+            // Whichever end is gone by now is what the faults are for.
+            let _ = client.write_all(&bytes);
+            let _ = server.write_all(&bytes);
+        }
+    }
+    wait_for("all connections to be over", || bench.handle.summary().open == 0);
+    let ends = |told: &[String]| {
+        told.iter()
+            .filter(|line| line.contains(" bytes forward, "))
+            .count()
+    };
+    wait_for("all ends to be told", || ends(&bench.told.lock().unwrap()) == 200);
+    let (summary, _) = bench.finish();
+    assert_eq!(summary.connections, 200);
+    for kind in ["rst", "fin", "close", "half_open"] {
+        assert!(
+            summary.faults.get(kind) > Some(&0),
+            "{kind}: {:?}",
+            summary.faults
+        );
+    }
+}
+
+#[test]
+fn configurations_that_cannot_be_are_refused_by_place_and_value() {
+    let line = r#"{"route":2,"connection":1,"direction":"back","at_byte":0,"fault":{"kind":"fin"}}"#;
+    let script = Plan::Script(Schedule::read(line.as_bytes()).unwrap());
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap();
+    let rows = [
+        (vec![], quiet(), "0 routes: not within 1..64"),
+        (
+            vec!["127.0.0.1:0=127.0.0.1:1".to_owned()],
+            script,
+            "schedule: line 1: route 2 of 1",
+        ),
+        (
+            vec!["127.0.0.1:0=127.0.0.1:1,::1".to_owned()],
+            quiet(),
+            "route 1: ::1 and 127.0.0.1:1 are of two families",
+        ),
+        (
+            vec!["127.0.0.1:0=127.0.0.1:1,192.0.2.1".to_owned()],
+            quiet(),
+            "route 1: cannot dial 127.0.0.1:1 from 192.0.2.1: ",
+        ),
+        (
+            vec!["192.0.2.1:0=127.0.0.1:1".to_owned()],
+            quiet(),
+            "route 1: cannot listen on 192.0.2.1:0: ",
+        ),
+        (
+            vec![
+                "127.0.0.1:0=127.0.0.1:1".to_owned(),
+                format!("{taken}=127.0.0.1:1"),
+            ],
+            quiet(),
+            "route 2: cannot listen on 127.0.0.1:",
+        ),
+    ];
+    for (routes, plan, reason) in rows {
+        let routes = routes.iter().map(|route| route.parse().unwrap()).collect();
+        let config = Config {
+            routes,
+            plan,
+            ..Config::default()
+        };
+        let error = Proxy::bind(config).map(drop).unwrap_err().to_string();
+        assert!(error.starts_with(reason), "{reason:?} in {error:?}");
+    }
+    drop(held);
+    for (buffer_bytes_max, connections_max) in [(0, 1), (1, 0), (usize::MAX, 1), (1, usize::MAX)] {
+        let routes = vec!["127.0.0.1:0=127.0.0.1:1".parse().unwrap()];
+        let config = Config {
+            routes,
+            buffer_bytes_max,
+            connections_max,
+            ..Config::default()
+        };
+        assert!(
+            Proxy::bind(config).is_err(),
+            "{buffer_bytes_max} {connections_max}"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 //!
 //! # What it is
 //!
+//! - [`engine`]: delivers exactly once and in order across lost connections, and ends a conversation by both `FIN`s;
 //! - [`state`]: the seven states of a conversation and the one transition table;
 //! - [`arrival`] and [`acked`]: the rules about sequence numbers and acknowledgements;
 //! - [`admission`]: the table of sound frames that are dropped all the same;
@@ -12,8 +13,12 @@
 //! # What it is not
 //!
 //! There is no clock, socket, thread or random number in here: time is an argument, frames are handed in, facts
-//! are taken out. The active engine, which sends and resends by the same tables, is not part of it yet. Requests
-//! and replies are not matched and recovery is not followed: that is for the layer above.
+//! are taken out. Who is a member is told. Requests and replies are not matched and recovery is not followed: that
+//! is for the layer above.
+//!
+//! # Driving the engine
+//!
+//! See [`engine::Engine`]: its documentation holds the loop.
 //!
 //! # Driving the observer
 //!

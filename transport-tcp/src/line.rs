@@ -55,12 +55,14 @@ impl Link for TcpLink {
         for part in slices.chunks(SLICES_MAX) {
             let wanted: usize = part.iter().map(|slice| slice.len()).sum();
             match retry(|| (&line.stream).write_vectored(part)) {
-                Ok(count) => taken += count,
+                Ok(count) => {
+                    taken += count;
+                    if count < wanted {
+                        return Ok(taken);
+                    }
+                }
                 Err(_) if taken > 0 => return Ok(taken),
                 Err(e) => return Err(line.lost("send to", e)),
-            }
-            if taken < wanted {
-                return Ok(taken);
             }
         }
         line.blocked.store(false, Ordering::Release);

@@ -81,6 +81,9 @@ pub struct Capabilities {
 }
 
 /// Makes links to and from configured nodes.
+///
+/// A transport and its links belong to one thread: readiness that a link remembers is told by the next
+/// [`wait`](Self::wait), which another thread's wait would not notice. Only the [`Waker`] goes elsewhere.
 pub trait Transport {
     /// The links that it makes.
     type Link: Link;

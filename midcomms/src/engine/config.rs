@@ -26,7 +26,9 @@ pub struct Config {
     pub accept_3_1: bool,
     /// The first number that is sent and expected after a reset. Kernels use 0; tests start near the wrap.
     pub start_seq: Seq,
-    /// Memory of a peer's send queue, in bytes: what is sent and unacknowledged, and what is not sent yet.
+    /// Memory of a peer's send queue, in bytes: what is sent and unacknowledged, and what is not sent yet. Kernels
+    /// from 6.12 on leave up to 256 messages unacknowledged: towards them it has to hold more than twice as many of
+    /// the longest that are sent.
     pub queue_bytes_max: usize,
     /// Bytes of frames that wait outside the send queue because they travel bare (`STATUS`, `NAMES`).
     pub bare_bytes_max: usize,
@@ -97,6 +99,28 @@ impl Config {
                 least: LINKS_PER_PEER_MIN,
             });
         }
+        if self.fin_resend_after == 0 {
+            return Err(ConfigError::TooShort {
+                name: "fin_resend_after",
+                nanoseconds: 0,
+                least: 1,
+            });
+        }
+        if self.unacked_age_max == 0 {
+            return Err(ConfigError::TooShort {
+                name: "unacked_age_max",
+                nanoseconds: 0,
+                least: 1,
+            });
+        }
+        if self.tombstone_lifetime < self.shutdown_deadline {
+            // A peer may repeat its FIN until its own deadline.
+            return Err(ConfigError::TooShort {
+                name: "tombstone_lifetime",
+                nanoseconds: self.tombstone_lifetime,
+                least: self.shutdown_deadline,
+            });
+        }
         Ok(())
     }
 }
@@ -119,6 +143,15 @@ pub enum ConfigError {
         /// What it must be at least.
         least: usize,
     },
+    /// A time that ends before another one that it has to cover.
+    TooShort {
+        /// The setting.
+        name: &'static str,
+        /// What it was set to, in nanoseconds.
+        nanoseconds: u64,
+        /// What it must be at least, in nanoseconds.
+        least: u64,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -127,6 +160,11 @@ impl fmt::Display for ConfigError {
             Self::TooSmall { name, value, least } => {
                 write!(f, "{name} is {value}, at least {least} is needed")
             }
+            Self::TooShort {
+                name,
+                nanoseconds,
+                least,
+            } => write!(f, "{name} is {nanoseconds} ns, at least {least} ns are needed"),
         }
     }
 }

@@ -90,7 +90,7 @@ pub enum Event {
         node: NodeId,
     },
     /// Messages were given up: queued or unacknowledged ones of a conversation that ended otherwise than by both
-    /// `FIN`s. Every accepted message is delivered or counted here.
+    /// `FIN`s. Every message that was accepted as numbered is delivered or counted here; it may be both.
     Lost {
         /// The peer.
         node: NodeId,
@@ -151,7 +151,7 @@ pub enum Evidence {
 /// Why the cluster manager should decide.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FenceCause {
-    /// The send queue is full.
+    /// The send queue is full, and has made no room for `unacked_age_max`.
     QueueFull,
     /// The oldest unacknowledged message is too old.
     UnackedAge,

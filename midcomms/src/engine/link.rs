@@ -52,6 +52,7 @@ pub(super) struct Link {
     pub(super) spoke_early: bool,
     /// The rest of a frame that the link has begun and that no queue holds any more.
     pub(super) rest: Vec<u8>,
+    pub(super) rest_sent: usize,
     /// The last `ACK` of a conversation that is over.
     pub(super) farewell: Option<[u8; HEADER_LEN]>,
     pub(super) farewell_sent: usize,
@@ -89,6 +90,7 @@ impl Link {
             stale: false,
             spoke_early: false,
             rest: Vec::new(),
+            rest_sent: 0,
             farewell: None,
             farewell_sent: 0,
             lent: Lent {
@@ -99,6 +101,19 @@ impl Link {
                 bare: 0,
                 queue: 0,
             },
+        }
+    }
+
+    /// What it has begun and has to finish.
+    pub(super) fn rest_bytes(&self) -> &[u8] {
+        self.rest.get(self.rest_sent..).unwrap_or_default()
+    }
+
+    pub(super) fn advance_rest(&mut self, taken: usize) {
+        self.rest_sent = self.rest_sent.saturating_add(taken);
+        if self.rest_sent >= self.rest.len() {
+            self.rest.clear();
+            self.rest_sent = 0;
         }
     }
 

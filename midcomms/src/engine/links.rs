@@ -16,7 +16,8 @@ impl Turn<'_> {
         self.peer.links.push(link);
         self.peer.counters.links_up = self.peer.counters.links_up.saturating_add(1);
         if self.peer.fenced || self.peer.halted {
-            self.close_link(link, Close::Abort);
+            // In order: a kernel that is reset connects again at once, and so without end.
+            self.close_link(link, Close::AfterFlush);
             return;
         }
         if up.role == LinkRole::Dialed && self.peer.is_stranger() {
@@ -44,7 +45,14 @@ impl Turn<'_> {
 
     /// The peer closed its direction in order. What waits is still written, then the link goes.
     pub(super) fn link_end(&mut self, link: LinkId) {
-        self.close_link(link, Close::AfterFlush);
+        if self.peer.sending == Some(link) && !self.peer.is_numbered(self.config.version) {
+            // Nobody would send again what this link still takes: only what it has begun.
+            self.leave_rest_on(link);
+            self.close_link(link, Close::AfterFlush);
+            self.send_elsewhere();
+        } else {
+            self.close_link(link, Close::AfterFlush);
+        }
     }
 
     /// The link is gone.
@@ -52,9 +60,18 @@ impl Turn<'_> {
         self.links.remove(&link);
         self.peer.links.retain(|known| *known != link);
         self.peer.counters.links_down = self.peer.counters.links_down.saturating_add(1);
+        if self.peer.owes_ack {
+            // Its read run will not be told as done any more.
+            self.queue_ack();
+        }
         if self.peer.sending != Some(link) {
             return;
         }
+        self.send_elsewhere();
+    }
+
+    /// The sending link is lost to us: another takes its place, or is asked for.
+    fn send_elsewhere(&mut self) {
         self.peer.sending = None;
         self.peer.outlet.begin_anew();
         self.begin_queue_anew();
@@ -91,7 +108,7 @@ impl Turn<'_> {
     ///
     /// Deviation (V1): kernels send again only after an error report, so that a connection closed in order loses
     /// what was in flight for ever. A kernel peer drops what it has, and acknowledges it again.
-    fn send_on(&mut self, link: LinkId) {
+    pub(super) fn send_on(&mut self, link: LinkId) {
         self.peer.sending = Some(link);
         self.begin_queue_anew();
         let counted = self.peer.recv_next != self.config.start_seq;
@@ -114,7 +131,11 @@ impl Turn<'_> {
 
     /// The link is not sent on any more, or the queue is about to go: what it has begun it still finishes.
     pub(super) fn leave_rest_on(&mut self, link: LinkId) {
-        let Some(known) = self.links.get_mut(&link) else {
+        let Some(known) = self
+            .links
+            .get_mut(&link)
+            .filter(|known| known.phase != Phase::Aborting)
+        else {
             return;
         };
         let cut = self.peer.queue.cut_rest();

@@ -75,7 +75,10 @@ pub const APPLICATION_MSG: u32 = 0x646c_6d77;
 /// The drive rule: *after every command or fact, drain [`poll_transmit`](Self::poll_transmit) for each link
 /// concerned, then [`poll_event`](Self::poll_event), then read [`poll_timeout`](Self::poll_timeout).*
 ///
-/// Engines are equal if they will behave alike: counters and spare memory do not count.
+/// A frame that came on one link may be answered on another, the one that is sent on
+/// ([`sending_link`](Self::sending_link)). A link's end or loss is told after the run in which it was read.
+///
+/// Engines are equal if they will send and deliver alike: counters, spare memory and when they warn do not count.
 ///
 /// ```
 /// use dlmwire_codec::{Limits, LockspaceId, NodeId, RcomFields, Payload, Split, StatusFlags, split};
@@ -289,7 +292,8 @@ impl Engine {
     /// # Errors
     ///
     /// The peer broke the protocol. It has been counted, and told as an event unless that happened too often: the
-    /// caller may ignore it.
+    /// caller may ignore it. [`Violation::UnknownLink`] is the caller's own mistake, or what was read after a link was
+    /// ordered to be aborted: it is only returned.
     #[inline]
     pub fn handle_frame<'a>(
         &mut self,
@@ -306,7 +310,8 @@ impl Engine {
         } else {
             turn.frame(link, frame)
         };
-        if matches!(self.departure, Departure::Leaving(_)) {
+        let closed = turn.peer.state == State::Closed;
+        if closed && matches!(self.departure, Departure::Leaving(_)) {
             self.look_at_departure();
         }
         taken
@@ -324,7 +329,10 @@ impl Engine {
     /// Deviation (V7): one at the end of a run, riding with outgoing data, as kernels up to 6.1; newer ones count to
     /// 32 or 256. It leaves nothing unacknowledged on an idle link.
     pub fn handle_read_done(&mut self, now: Time, link: LinkId) {
-        if let Some((mut turn, _)) = self.turn_of_live_link(now, link)
+        let Some(node) = self.links.get(&link).map(|known| known.node) else {
+            return;
+        };
+        if let Some(mut turn) = self.turn(now, node)
             && turn.peer.owes_ack
         {
             turn.queue_ack();
@@ -392,7 +400,7 @@ impl Engine {
         let sends = self.peers.get(&known.node).is_some_and(|peer| {
             peer.sending == Some(link) && (peer.outlet.wants_to_write() || !peer.queue.is_drained())
         });
-        !known.rest.is_empty() || known.farewell.is_some() || sends
+        !known.rest_bytes().is_empty() || known.farewell.is_some() || sends
     }
 
     /// What happened, oldest first.

@@ -81,6 +81,8 @@ pub(super) struct Alarms {
     pub(super) version_wait: Option<Time>,
     /// A number came too early, and nothing has fitted since.
     pub(super) gap: Option<Time>,
+    /// A send was refused for want of room, and nothing has made any since.
+    pub(super) full: Option<Time>,
     /// Look at how old the oldest unacknowledged message is.
     pub(super) age: Option<Time>,
 }
@@ -149,15 +151,20 @@ impl Peer {
                 || (self.outlet.waiting_bytes() > 0 && !self.is_stranger()))
     }
 
-    /// The kernel's flags.
+    /// The kernel's flags. It stops receiving when it has nothing more to send either.
     pub(super) fn flags(&self) -> u32 {
-        let mut flags = 0;
-        for (bit, set) in [(2, self.fenced), (4, self.fin.is_some()), (8, self.peer_finished)] {
-            if set {
-                flags |= bit;
-            }
-        }
-        flags
+        const CLOSE: u32 = 2;
+        const STOP_TX: u32 = 4;
+        const STOP_RX: u32 = 8;
+        let both_finished = matches!(self.state, State::LastAck | State::Closing);
+        [
+            (CLOSE, self.fenced),
+            (STOP_TX, self.fin.is_some()),
+            (STOP_RX, both_finished),
+        ]
+        .into_iter()
+        .filter_map(|(flag, set)| set.then_some(flag))
+        .sum()
     }
 
     /// The earliest of its moments.
@@ -169,6 +176,7 @@ impl Peer {
             close_wait,
             version_wait,
             gap,
+            full,
             age,
         } = self.alarms;
         let tombstone = self.tombstone.map(|tombstone| tombstone.expires);
@@ -178,6 +186,7 @@ impl Peer {
             close_wait,
             version_wait,
             gap,
+            full,
             age,
             tombstone,
         ]

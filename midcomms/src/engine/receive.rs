@@ -1,8 +1,8 @@
 //! What comes in (spec: midcomms 3, 5).
 
 use dlmwire_codec::{
-    Ack, DecodeError, Disposition, Effect, Frame, Inner, LockspaceId, MessageClass, Msg, MsgType, NodeId,
-    Opts, RawFrame, Rcom, RcomType, Seq, Version, damage,
+    Ack, DecodeError, Disposition, Effect, Frame, Inner, LockspaceId, Msg, MsgType, NodeId, Opts, RawFrame,
+    Rcom, RcomType, Seq, Version, damage,
 };
 
 use super::incarnation::Received;
@@ -122,7 +122,9 @@ impl Turn<'_> {
                     known.spoke_early = true;
                 }
             }
-            Frame::Ack(ack) if too_early && !self.peer.rejoined => {
+            Frame::Ack(ack)
+                if too_early && !self.peer.rejoined && self.peer.membership() == Membership::Member =>
+            {
                 // We have sent nothing yet: the peer remembers a conversation that we do not.
                 let send_seq = self.peer.queue.next_seq();
                 if ack.seq != send_seq {
@@ -137,14 +139,21 @@ impl Turn<'_> {
     }
 
     /// The peer begins another conversation on this link. On those that came up before, its last one may still be on
-    /// its way, and the numbers would fit.
-    fn abort_links_before(&mut self, link: LinkId) {
+    /// its way, and the numbers would fit: they are no part of the new one. One on which the peer says anything more
+    /// is aborted then; a reset of every one would make a kernel lose its own connection too.
+    fn leave_links_before(&mut self, link: LinkId) {
         if !std::mem::take(&mut self.peer.rejoined) {
             return;
         }
         let earlier = self.peer.links.iter().copied().take_while(|known| *known != link);
         for known in earlier.collect::<Vec<_>>() {
-            self.close_link(known, Close::Abort);
+            if let Some(known) = self.links.get_mut(&known) {
+                known.stale = true;
+            }
+            if self.peer.sending == Some(known) {
+                self.leave_rest_on(known);
+                self.send_on(link);
+            }
         }
     }
 
@@ -205,7 +214,7 @@ impl Turn<'_> {
         // Detection breaks no rule: the table has no violation in that column.
         let _ = self.apply(Input::VersionDetected(spoken), Outcome::Clean);
         self.abort_early_links();
-        self.abort_links_before(link);
+        self.leave_links_before(link);
         if self.peer.alarms.version_wait.take().is_some() {
             self.leave();
         }
@@ -317,9 +326,13 @@ impl Turn<'_> {
 
     /// Numbers begin again, in both directions, before any conversation.
     fn begin_again(&mut self) {
+        if let Some(sending) = self.peer.sending {
+            self.leave_rest_on(sending);
+        }
+        self.give_up_queue();
         let start = self.config.start_seq;
         self.peer.queue.reset(start, self.pool);
-        self.peer.ages.clear();
+        self.after_release();
         self.peer.recv_next = start;
         self.peer.received = Received::new(start);
     }
@@ -330,7 +343,7 @@ impl Turn<'_> {
     /// Of a peer behind its `FIN` nothing is delivered anyhow, and its `ACK` of ours is still wanted.
     fn restarted(&mut self, evidence: Evidence) {
         let member = self.peer.membership() == Membership::Member;
-        if !member && self.peer.peer_finished {
+        if !member && (self.peer.peer_finished || self.peer.state == State::Closed) {
             return;
         }
         self.peer.halted = true;
@@ -397,9 +410,12 @@ impl Turn<'_> {
         } else {
             self.peer.ages.release_before(self.peer.queue.first_seq());
         }
-        let half = self.config.queue_bytes_max / 2;
-        if self.peer.refused_full && self.peer.queue.memory_bytes() <= half {
+        let queue_has_room = self.peer.queue.memory_bytes() <= self.config.queue_bytes_max / 2;
+        let outlet_has_room = self.peer.outlet.waiting_bytes() <= self.config.bare_bytes_max / 2;
+        if self.peer.refused_full && queue_has_room && outlet_has_room {
             self.peer.refused_full = false;
+            self.peer.alarms.full = None;
+            self.rearm();
             let node = self.peer.node;
             self.tell(Event::Writable { node });
         }

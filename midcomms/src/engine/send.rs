@@ -8,7 +8,7 @@ use dlmwire_codec::{
 };
 
 use super::turn::{Departure, Turn};
-use super::{APPLICATION_MSG, FRAME_BYTES_MAX, FenceCause, PAYLOAD_BYTES_MAX};
+use super::{APPLICATION_MSG, FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
 
 /// A message of the lock layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -183,7 +183,7 @@ impl<'e> Turn<'e> {
         let length = frame.encoded_len();
         check_length(length)?;
         let Some(room) = self.peer.outlet.room(length, self.config.bare_bytes_max) else {
-            return Err(SendError::QueueFull);
+            return Err(self.full());
         };
         if let Err(error) = frame.encode_into(room) {
             self.peer.outlet.take_back(length);
@@ -224,7 +224,8 @@ impl<'e> Turn<'e> {
     fn full(&mut self) -> SendError {
         if !self.peer.refused_full {
             self.peer.refused_full = true;
-            self.fence_needed(FenceCause::QueueFull);
+            self.peer.alarms.full = Some(self.later(self.config.unacked_age_max));
+            self.rearm();
         }
         SendError::QueueFull
     }

@@ -243,7 +243,8 @@ impl SendQueue {
     pub(super) fn advance(&mut self, mut taken: usize) {
         while taken > 0 {
             let Some(segment) = self.segments.get(self.cursor.segment) else {
-                unreachable!("a link takes no more than it was lent");
+                debug_assert!(false, "a link takes no more than it was lent");
+                return;
             };
             let left = segment.end.saturating_sub(self.cursor.byte);
             if taken < left {
@@ -252,7 +253,10 @@ impl SendQueue {
             }
             taken = taken.saturating_sub(left);
             self.cursor.byte = segment.end;
-            self.step_over_segment_end();
+            if !self.step_over_segment_end() {
+                debug_assert!(taken == 0, "a link takes no more than it was lent");
+                return;
+            }
         }
     }
 
@@ -261,15 +265,17 @@ impl SendQueue {
         self.advance(self.unsent_bytes());
     }
 
-    /// A cursor at a segment's end stands at the next one's start, if there is a next one.
-    fn step_over_segment_end(&mut self) {
+    /// A cursor at a segment's end stands at the next one's start, if there is a next one: whether there is.
+    fn step_over_segment_end(&mut self) -> bool {
         let next = self.cursor.segment.saturating_add(1);
         if let Some(segment) = self.segments.get(next) {
             self.cursor = Position {
                 segment: next,
                 byte: segment.start,
             };
+            return true;
         }
+        false
     }
 
     /// Moves `boundary` to the last frame boundary that is not behind the cursor.

@@ -55,7 +55,7 @@ impl Turn<'_> {
             let _ = self.apply(Input::Fence, Outcome::Readded);
         }
         self.peer.fenced = false;
-        self.peer.rejoined = self.peer.tombstone.take().is_some();
+        self.peer.rejoined |= self.peer.tombstone.take().is_some();
         // Adding never breaks a rule: the table has no violation in that column.
         let _ = self.apply(Input::Add, Outcome::Readded);
         self.abort_early_links();
@@ -76,6 +76,11 @@ impl Turn<'_> {
     /// We leave: ends the conversation as far as the peer's version allows.
     pub(super) fn leave(&mut self) {
         if self.peer.state == State::Closed {
+            return;
+        }
+        if self.peer.halted {
+            // Nothing of it is taken, the ACK of a FIN neither.
+            let _ = self.apply(Input::Fence, Outcome::Fenced);
             return;
         }
         let deadline = self.later(self.config.shutdown_deadline);
@@ -99,6 +104,7 @@ impl Turn<'_> {
     pub(super) fn fence(&mut self) {
         self.peer.fenced = true;
         self.peer.tombstone = None;
+        self.peer.rejoined = false;
         let _ = self.apply(Input::Fence, Outcome::Fenced);
         self.close_all_links(Close::Abort);
         self.rearm();
@@ -111,12 +117,17 @@ impl Turn<'_> {
         if due(self.peer.tombstone.map(|tombstone| tombstone.expires)) {
             self.peer.tombstone = None;
             if self.peer.is_stranger() {
+                self.abort_early_links();
                 self.close_all_links(Close::AfterFlush);
             }
         }
         if due(self.peer.alarms.gap) {
             self.peer.alarms.gap = None;
             self.fence_needed(FenceCause::Gap);
+        }
+        if due(self.peer.alarms.full) {
+            self.peer.alarms.full = None;
+            self.fence_needed(FenceCause::QueueFull);
         }
         if due(self.peer.alarms.close_wait) {
             self.peer.alarms.close_wait = None;
@@ -177,7 +188,7 @@ impl Turn<'_> {
         if clean {
             self.bury();
         }
-        self.give_up_queue(outcome);
+        self.give_up_queue();
         let start = self.config.start_seq;
         self.peer.outlet.clear();
         self.peer.queue.reset(start, self.pool);
@@ -233,7 +244,7 @@ impl Turn<'_> {
     }
 
     /// Counts what was accepted and can no longer arrive.
-    fn give_up_queue(&mut self, outcome: Outcome) {
+    pub(super) fn give_up_queue(&mut self) {
         if !self.peer.is_numbered(self.config.version) && self.peer.version.is_some() {
             self.peer.queue.release_transmitted(self.pool);
         }
@@ -243,10 +254,6 @@ impl Turn<'_> {
             .is_some_and(|fin| !fin.before(self.peer.queue.first_seq()));
         let waiting = u64::from(self.peer.queue.count()).saturating_sub(u64::from(fin_waits));
         if waiting > 0 {
-            debug_assert!(
-                outcome != Outcome::Clean || self.peer.version.is_none(),
-                "a clean end leaves nothing"
-            );
             self.peer.counters.lost = self.peer.counters.lost.saturating_add(waiting);
             let node = self.peer.node;
             self.tell(Event::Lost {

@@ -22,14 +22,22 @@ pub(super) fn lend<'e>(id: LinkId, link: &'e mut Link, peer: &'e mut Peer) -> Op
     let mut transmit = Transmit::new();
     let Link {
         rest,
+        rest_sent,
         farewell,
         farewell_sent,
         lent,
         limits,
         ..
     } = link;
-    lent.rest = rest.len();
-    transmit.push(rest);
+    let rest = rest.get(*rest_sent..).unwrap_or_default();
+    lent.rest = match limits.record_bytes_max {
+        None => rest.len(),
+        Some(bytes_max) => whole_frames(rest, bytes_max),
+    };
+    transmit.push(rest.get(..lent.rest).unwrap_or_default());
+    if lent.rest < rest.len() {
+        return Some(transmit);
+    }
     let farewell = match farewell {
         // Nothing comes between the halves of a frame.
         Some(frame) if !(sends && peer.outlet.is_cut()) => frame.get(*farewell_sent..).unwrap_or_default(),
@@ -115,14 +123,22 @@ impl Turn<'_> {
         let Some(known) = self.links.get_mut(&link) else {
             return;
         };
-        let lent = std::mem::take(&mut known.lent);
+        let mut lent = std::mem::take(&mut known.lent);
+        if self.peer.sending != Some(link) {
+            // The queue was given another link, or reset, since it was lent.
+            lent = Lent {
+                rest: lent.rest,
+                farewell: lent.farewell,
+                ..Lent::default()
+            };
+        }
         let mut left = bytes;
         let mut share = |lent: usize| {
             let taken = lent.min(left);
             left = left.saturating_sub(taken);
             taken
         };
-        known.rest.drain(..share(lent.rest));
+        known.advance_rest(share(lent.rest));
         self.peer.queue.advance(share(lent.cut));
         let farewell = share(lent.farewell);
         known.farewell_sent = known.farewell_sent.saturating_add(farewell);
@@ -138,9 +154,9 @@ impl Turn<'_> {
         let bare = share(lent.bare);
         if bare > 0 {
             self.peer.outlet.advance_frames(bare);
+            self.after_release();
         }
         self.peer.queue.advance(share(lent.queue));
-        debug_assert!(left == 0, "a link takes no more than it was lent");
         let resent = self.peer.queue.take_resent();
         self.peer.counters.resent = self.peer.counters.resent.saturating_add(resent);
         if !self.peer.is_numbered(self.config.version) {

@@ -176,13 +176,13 @@ impl Turn<'_> {
 const fn is_unexpected(violation: Violation) -> bool {
     match violation {
         Violation::Termination(state::Violation::FinInState(_) | state::Violation::AckOfFinInState(_))
-        | Violation::MessageAfterFin { .. }
-        | Violation::UnknownLink => true,
+        | Violation::MessageAfterFin { .. } => true,
         Violation::Unreadable(_)
         | Violation::FramingLost(_)
         | Violation::Refused(_)
         | Violation::Damaged { .. }
         | Violation::AckBeyondSent { .. }
+        | Violation::UnknownLink
         | Violation::Halted => false,
     }
 }

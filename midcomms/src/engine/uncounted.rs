@@ -1,9 +1,9 @@
-//! State that is watched and not acted on.
+//! State that decides neither what is sent nor what is delivered.
 
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 
-/// Something that does not count when engines are compared: counters, rate limits.
+/// Something that does not count when engines are compared: counters, rate limits, what is only warned of.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Uncounted<T>(pub(super) T);
 

@@ -15,7 +15,7 @@ pub struct PeerView {
     pub nodeid: NodeId,
     /// debugfs `state`.
     pub state: State,
-    /// debugfs `flags`: 2 `CLOSE` (fenced), 4 `STOP_TX` (our `FIN` is queued), 8 `STOP_RX` (the peer's came).
+    /// debugfs `flags`: 2 `CLOSE` (fenced), 4 `STOP_TX` (our `FIN` is queued), 8 `STOP_RX` (the peer's came too).
     pub flags: u32,
     /// debugfs `version`, `None` while it is not detected.
     pub version: Option<Version>,

@@ -140,7 +140,11 @@ fn link_of_a_fenced_peer_is_aborted_until_it_is_added_again() {
     assert_eq!(script.closes(), [(link, Close::Abort)]);
     script.goes_down(link);
     let refused = script.comes_up(LinkRole::Accepted);
-    assert_eq!(script.closes(), [(refused, Close::Abort)]);
+    assert_eq!(
+        script.closes(),
+        [(refused, Close::AfterFlush)],
+        "a reset would make it dial again at once"
+    );
     script.goes_down(refused);
     script
         .engine

@@ -3,7 +3,7 @@
 use dlmwire_codec::LockspaceId;
 
 use super::fixture::{GROUP, SECOND, STARTS, Script, Wrote, status, them, us};
-use crate::engine::{CommandError, Config, Event, LinkRole, Outcome, SendError};
+use crate::engine::{CommandError, Config, Event, FenceCause, LinkRole, Outcome, SendError};
 use crate::state::State;
 
 const OTHER: LockspaceId = LockspaceId::new(7);
@@ -158,6 +158,26 @@ fn nodes_are_found_by_their_id_alone() {
     script.engine.add_member(script.now, stranger, GROUP).unwrap();
     let known: Vec<_> = script.engine.peers(script.now).map(|peer| peer.nodeid).collect();
     assert_eq!(known, [them(), stranger]);
+}
+
+/// Proves C37.
+#[test]
+fn queue_that_stays_full_asks_for_fencing() {
+    let mut script = Script::new(Config {
+        queue_bytes_max: 128 << 10,
+        ..Config::new(us())
+    });
+    script.establish();
+    while script.tries_to_send(&[1; 2000]).is_ok() {}
+    script.quiet();
+    script.waits(Config::new(us()).unacked_age_max - 1);
+    assert_eq!(script.events(), [], "only back-pressure");
+    script.waits(1);
+    let full = Event::FenceNeeded {
+        node: them(),
+        cause: FenceCause::QueueFull,
+    };
+    assert!(script.events().contains(&full));
 }
 
 /// Proves C5.

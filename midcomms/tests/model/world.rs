@@ -1,0 +1,871 @@
+//! Two nodes, what lies between them, and what must never happen: the model that is explored.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use dlmwire_codec::Seq;
+use dlmwire_midcomms::engine::{Close, Config, LinkRole, Outcome, Violation};
+use dlmwire_midcomms::{Refusal, State, Time};
+use stateright::{Model, Property};
+
+use crate::driver::{Effect, Flaw, Take};
+use crate::net::{Connection, End, frames};
+use crate::side::{Loss, Side};
+
+/// What the application or the cluster manager of one node does, in order; when, is explored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Command {
+    /// The other node becomes a member. A later one waits until the conversation before it is over.
+    Add,
+    /// The other node becomes a member, whatever the state.
+    AddAtOnce,
+    /// A message is sent, as soon as one is taken.
+    Send,
+    /// The other node is no member any more.
+    Remove,
+    /// The node leaves, once the other was told of it as a member.
+    Shutdown,
+    /// The node leaves, whatever is known.
+    ShutdownAtOnce,
+}
+
+/// What is explored.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// The sides at the beginning.
+    pub(crate) sides: [Side; 2],
+    /// What the nodes do.
+    pub(crate) scripts: [&'static [Command]; 2],
+    /// Connections that may be cut.
+    pub(crate) cuts: u8,
+    /// Timers that may fire although something else could happen first, per node.
+    pub(crate) early_timers: u8,
+    /// Timers fire when nothing else can happen.
+    pub(crate) idle_timers: bool,
+    /// A connection that is being made is not there at once at the node that makes it.
+    pub(crate) slow_dials: bool,
+    /// Node 1 is told of its member only when a connection of node 0 is up, so that they do not cross.
+    pub(crate) one_dials: bool,
+    /// A read run may take everything that is there; else one frame.
+    pub(crate) long_reads: bool,
+    /// Sockets take bytes only now and then, also half a frame.
+    pub(crate) lazy_sockets: bool,
+    /// The states at the end.
+    pub(crate) ends: [State; 2],
+    /// What shows in the states in which nothing can happen any more: the promises that are broken, each in some of
+    /// them and no other in any, and [`CLEAN`] if some break none.
+    pub(crate) shows: &'static [&'static str],
+    /// Those that showed, and `clean` if a state showed none.
+    pub(crate) found: Arc<Mutex<BTreeSet<&'static str>>>,
+}
+
+/// A configuration for models: no timer but that of an unacknowledged `FIN`.
+pub(crate) fn quiet(node: u32, start: Seq) -> Config {
+    const NEVER: u64 = u64::MAX / 4;
+    let mut config = Config::new(dlmwire_codec::NodeId::new(node).expect("not 0"));
+    config.start_seq = start;
+    config.unacked_age_max = NEVER;
+    config.shutdown_deadline = NEVER;
+    config.version_wait = NEVER;
+    config.tombstone_lifetime = NEVER;
+    config.close_wait_warning_after = NEVER;
+    config
+}
+
+/// Timers behind this moment never fire.
+pub(crate) const HORIZON: Time = Time(1 << 60);
+
+/// How often hello is said again; more often is taken to be in vain.
+const GREETINGS_MAX: u8 = 4;
+
+/// Connections after which a timer that runs fires before another is made.
+const PATIENCE: u64 = 10;
+
+/// Connections beyond which the nodes are taken to make them for ever.
+const CONNECTIONS_MAX: u64 = 24;
+
+/// What went wrong first; nothing is explored behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Fault {
+    /// A message came out twice, or behind a later one.
+    Duplicate { tag: u32 },
+    /// A message came out before an earlier one.
+    Gap { tag: u32 },
+    /// A number was taken for acknowledged that was not delivered.
+    AckedUndelivered { node: usize },
+    /// A conversation ended well with something undelivered.
+    CleanButLost { node: usize },
+    /// A finished conversation moved although nobody began a new one.
+    Resurrected { node: usize, from: State, to: State },
+    /// A peer that never restarted was said to have.
+    FalseRestart { node: usize },
+    /// A sound peer was said to have broken the protocol.
+    Accused { node: usize, violation: Violation },
+    /// A send was refused.
+    Refused { node: usize },
+    /// A timer that fired stays due.
+    TimerStays { node: usize },
+    /// Connections are made without an end.
+    Connections,
+    /// An engine panicked.
+    Panic { node: usize },
+}
+
+/// What a node did and saw, kept beside it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Ledger {
+    /// The next command of its script.
+    pub(crate) command: usize,
+    /// Conversations begun by an add.
+    pub(crate) epoch: u8,
+    /// Messages accepted from the application in this one.
+    pub(crate) sent: u8,
+    /// The peer's conversation that the last delivered message was of.
+    pub(crate) from_epoch: u8,
+    /// Messages of it that came out.
+    pub(crate) delivered: u8,
+    /// The peer's conversation whose `FIN` came.
+    pub(crate) finished: u8,
+    /// It was ended otherwise than by both `FIN`s.
+    pub(crate) gave_up: bool,
+    /// This conversation is over, and how.
+    pub(crate) outcome: Option<Outcome>,
+    /// A kernel began a conversation by itself after one was over.
+    pub(crate) reopened: bool,
+    /// A kernel forgot its numbers, in the middle of a conversation or by beginning one by itself.
+    pub(crate) forgot: bool,
+    /// A kernel handed a message to its application twice, or in the wrong order.
+    pub(crate) twice: bool,
+    /// A kernel that forgot its numbers was found out.
+    pub(crate) suspects: bool,
+    /// The cluster manager lists the other node.
+    pub(crate) member: bool,
+    /// A connection was asked for.
+    pub(crate) wanted: bool,
+    /// Timers that may still fire early.
+    pub(crate) early_timers: u8,
+    /// How often hello may still be said again.
+    pub(crate) greetings: u8,
+}
+
+/// A state of the model.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct World {
+    /// The nodes.
+    pub(crate) sides: [Side; 2],
+    /// What they did and saw.
+    pub(crate) ledgers: [Ledger; 2],
+    /// What is between them.
+    pub(crate) connections: Vec<Connection>,
+    next_connection: u64,
+    /// Connections that may still be cut.
+    pub(crate) cuts: u8,
+    /// What went wrong.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Action {
+    Command { node: usize, command: Command },
+    Dial { node: usize },
+    Up { node: usize, link: u64 },
+    Read { node: usize, link: u64, all: bool },
+    Transmit { node: usize, link: u64, take: Take },
+    Eof { node: usize, link: u64 },
+    Cut { link: u64 },
+    Notice { node: usize, link: u64, loss: Loss },
+    Timer { node: usize },
+    Greet { node: usize },
+}
+
+impl Action {
+    /// Whether this happens for sure if nothing else does: cuts and hasty timers are nobody's duty.
+    const fn is_due(self) -> bool {
+        match self {
+            Self::Cut { .. } | Self::Timer { .. } => false,
+            Self::Command { .. }
+            | Self::Dial { .. }
+            | Self::Up { .. }
+            | Self::Read { .. }
+            | Self::Transmit { .. }
+            | Self::Eof { .. }
+            | Self::Greet { .. }
+            | Self::Notice { .. } => true,
+        }
+    }
+}
+
+impl World {
+    fn new(scenario: &Scenario) -> Self {
+        let ledger = Ledger {
+            early_timers: scenario.early_timers,
+            greetings: GREETINGS_MAX,
+            ..Ledger::default()
+        };
+        Self {
+            sides: scenario.sides.clone(),
+            ledgers: [ledger.clone(), ledger],
+            connections: Vec::new(),
+            next_connection: 1,
+            cuts: scenario.cuts,
+            fault: None,
+        }
+    }
+
+    fn connection(&mut self, link: u64) -> &mut Connection {
+        let found = self
+            .connections
+            .iter_mut()
+            .find(|connection| connection.id == link);
+        found.expect("actions name connections that are there")
+    }
+
+    /// Connections on which `node` may write.
+    fn writable(&self, node: usize) -> Vec<u64> {
+        let open = self.connections.iter().filter(|connection| {
+            let end = &connection.ends[node];
+            end.is_open() && !end.eof_sent
+        });
+        open.map(|connection| connection.id).collect()
+    }
+
+    /// Lets `node`'s side do something and carries out what follows from it.
+    fn act(&mut self, node: usize, act: impl FnOnce(&mut Side, &mut Vec<Effect>)) {
+        let mut effects = Vec::new();
+        let links = self.writable(node);
+        let side = &mut self.sides[node];
+        let run = catch_unwind(AssertUnwindSafe(|| {
+            act(side, &mut effects);
+            side.drain(&links, &mut effects);
+        }));
+        if run.is_err() {
+            self.fail(Fault::Panic { node });
+            return;
+        }
+        for effect in effects {
+            self.carry_out(node, effect);
+        }
+        self.settle(node);
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+    }
+
+    fn carry_out(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Write { link, bytes } => self.connection(link).write(node, &bytes),
+            Effect::LinkWanted => self.ledgers[node].wanted = true,
+            Effect::Close { link, how } => self.close(node, link, how),
+            Effect::Delivered { tag } => self.deliver(node, tag),
+            Effect::Moved { from, to } => self.moved(node, from, to),
+            Effect::PeerFinished => self.ledgers[node].finished = self.ledgers[1 - node].epoch,
+            Effect::Restarted => self.suspect(node, Fault::FalseRestart { node }),
+            Effect::Finished(outcome) => self.finished(node, outcome),
+            Effect::Breach(violation) => self.breach(node, violation),
+        }
+    }
+
+    fn close(&mut self, node: usize, link: u64, how: Close) {
+        let Some(connection) = self
+            .connections
+            .iter_mut()
+            .find(|connection| connection.id == link)
+        else {
+            return;
+        };
+        match how {
+            Close::AfterFlush => connection.ends[node].closing = true,
+            Close::Abort => {
+                connection.cut = true;
+                self.leave(node, link, Loss::Silent);
+            }
+        }
+    }
+
+    /// `node` is done with a connection: its side is told.
+    fn leave(&mut self, node: usize, link: u64, loss: Loss) {
+        let end = &mut self.connection(link).ends[node];
+        let told = end.is_open();
+        *end = End {
+            gone: true,
+            eof_sent: end.eof_sent,
+            ..End::default()
+        };
+        if told {
+            self.act(node, |side, _| side.link_down(link, loss));
+        }
+        self.connections.retain(|connection| !connection.is_over());
+    }
+
+    /// Ends of streams that are due, and what the driver remembers.
+    fn settle(&mut self, node: usize) {
+        let side = &self.sides[node];
+        let mut over = Vec::new();
+        for connection in &mut self.connections {
+            let end = &mut connection.ends[node];
+            if end.is_open() && end.closing && !end.eof_sent && !side.has_transmit(connection.id) {
+                end.eof_sent = true;
+            }
+            if end.is_open() && end.eof_sent && end.eof_seen {
+                over.push(connection.id);
+            }
+        }
+        self.ledgers[node].wanted &= side.wants_link();
+        for link in over {
+            if self
+                .connections
+                .iter()
+                .any(|connection| connection.id == link && !connection.ends[node].gone)
+            {
+                self.leave(node, link, Loss::Silent);
+            }
+        }
+    }
+
+    /// Messages are called by their sender's conversation and their place in it.
+    fn deliver(&mut self, node: usize, tag: u32) {
+        let [epoch, index, ..] = tag.to_le_bytes();
+        let ledger = &mut self.ledgers[node];
+        if epoch > ledger.from_epoch {
+            (ledger.from_epoch, ledger.delivered) = (epoch, 0);
+        }
+        let expected = ledger.delivered;
+        ledger.delivered = ledger.delivered.max(index + 1);
+        let again = epoch < ledger.from_epoch || index < expected;
+        if ledger.forgot || !self.sides[node].is_ours() && ledger.outcome.is_some() {
+            ledger.twice |= again || index > expected;
+        } else if again {
+            self.fail(Fault::Duplicate { tag });
+        } else if index > expected {
+            self.fail(Fault::Gap { tag });
+        }
+    }
+
+    fn moved(&mut self, node: usize, from: State, to: State) {
+        if !self.sides[node].is_ours() {
+            let ledger = &mut self.ledgers[node];
+            if from == State::Closed && ledger.outcome.is_some() {
+                ledger.forgot = true;
+                ledger.reopened |= ledger.outcome == Some(Outcome::Clean);
+            }
+            return;
+        }
+        let (own, peer) = (&self.ledgers[node], &self.ledgers[1 - node]);
+        let over = own.outcome.is_some() && peer.epoch <= own.epoch;
+        let stranger = to == State::Established && !own.member;
+        if from == State::Closed && (over || stranger) {
+            self.fail(Fault::Resurrected { node, from, to });
+        }
+    }
+
+    fn finished(&mut self, node: usize, outcome: Outcome) {
+        let (own, peer) = (&self.ledgers[node], &self.ledgers[1 - node]);
+        let delivered = peer.from_epoch == own.epoch && peer.delivered == own.sent;
+        if self.sides[node].is_ours() && outcome == Outcome::Clean && own.sent > 0 && !delivered {
+            self.fail(Fault::CleanButLost { node });
+        }
+        self.ledgers[node].outcome = Some(outcome);
+        self.ledgers[node].gave_up |= outcome != Outcome::Clean;
+    }
+
+    /// What comes late on an old connection is noise, not an accusation.
+    fn breach(&mut self, node: usize, violation: Violation) {
+        match violation {
+            Violation::UnknownLink | Violation::Refused(Refusal::CannotOpen { .. }) => {}
+            violation => self.suspect(node, Fault::Accused { node, violation }),
+        }
+    }
+
+    /// A peer is blamed: rightly, if it is a kernel that forgot its numbers.
+    fn suspect(&mut self, node: usize, fault: Fault) {
+        let peer = &self.ledgers[1 - node];
+        if peer.forgot || !self.sides[1 - node].is_ours() && peer.outcome.is_some() {
+            self.ledgers[node].suspects = true;
+        } else {
+            self.fail(fault);
+        }
+    }
+
+    /// The sender's view: what left its queue was delivered.
+    fn check_acknowledged(&mut self, node: usize) {
+        let Some((acked, _)) = self.sides[node].acked_and_queued() else {
+            return;
+        };
+        let (own, peer) = (&self.ledgers[node], &self.ledgers[1 - node]);
+        let delivered = if peer.from_epoch == own.epoch {
+            peer.delivered
+        } else {
+            0
+        };
+        let fin_lost = self.sides[node].state() == State::FinWait2 && peer.finished < own.epoch;
+        // A reset forgets what was acknowledged, so that a finished conversation passes.
+        if acked.min(u32::from(own.sent)) > u32::from(delivered) || fin_lost {
+            self.fail(Fault::AckedUndelivered { node });
+        }
+    }
+
+    fn command(&mut self, node: usize, command: Command) {
+        let ledger = &mut self.ledgers[node];
+        ledger.command += 1;
+        match command {
+            Command::Add | Command::AddAtOnce => {
+                *ledger = Ledger {
+                    command: ledger.command,
+                    epoch: ledger.epoch + 1,
+                    from_epoch: ledger.from_epoch,
+                    delivered: ledger.delivered,
+                    wanted: ledger.wanted,
+                    early_timers: ledger.early_timers,
+                    greetings: ledger.greetings,
+                    finished: ledger.finished,
+                    gave_up: ledger.gave_up,
+                    member: true,
+                    ..Ledger::default()
+                };
+                self.act(node, |side, _| side.add());
+            }
+            Command::Send => {
+                let tag = u32::from_le_bytes([ledger.epoch, ledger.sent, 0, 0]);
+                ledger.sent += 1;
+                let mut taken = false;
+                self.act(node, |side, _| taken = side.send(tag));
+                if !taken {
+                    self.fail(Fault::Refused { node });
+                }
+            }
+            Command::Remove => {
+                ledger.member = false;
+                self.act(node, |side, _| side.remove());
+            }
+            Command::Shutdown | Command::ShutdownAtOnce => {
+                ledger.member = false;
+                self.act(node, |side, _| side.shutdown());
+            }
+        }
+    }
+
+    fn dial(&mut self, node: usize) {
+        self.ledgers[node].wanted = false;
+        self.connections.push(Connection::new(self.next_connection, node));
+        self.next_connection += 1;
+        if self.next_connection > CONNECTIONS_MAX {
+            self.fail(Fault::Connections);
+        }
+    }
+
+    fn up(&mut self, node: usize, link: u64) {
+        let connection = self.connection(link);
+        connection.ends[node].up = true;
+        let role = if connection.dialer == node {
+            LinkRole::Dialed
+        } else {
+            LinkRole::Accepted
+        };
+        self.act(node, |side, _| side.link_up(link, role));
+    }
+
+    fn read(&mut self, node: usize, link: u64, all: bool) {
+        let connection = self.connection(link);
+        let mut frames = Vec::new();
+        while let Some(frame) = connection.read(node) {
+            frames.push(frame);
+            if !all {
+                break;
+            }
+        }
+        self.act(node, |side, out| side.read(link, &frames, out));
+        self.check_acknowledged(node);
+    }
+
+    fn eof(&mut self, node: usize, link: u64) {
+        let end = &mut self.connection(link).ends[node];
+        end.eof_seen = true;
+        end.inbox.clear();
+        self.act(node, |side, _| side.link_end(link));
+    }
+
+    fn notice(&mut self, node: usize, link: u64, loss: Loss) {
+        let connection = self.connection(link);
+        let failed = connection.dialer == node && !connection.ends[node].up;
+        // A connection that cannot be made is tried again.
+        self.ledgers[node].wanted |= failed;
+        self.leave(node, link, loss);
+    }
+
+    fn timer(&mut self, node: usize, idle: bool) {
+        let Some(at) = self.sides[node].deadline() else {
+            return;
+        };
+        if !idle {
+            self.ledgers[node].early_timers -= 1;
+        }
+        let mut moved = true;
+        self.act(node, |side, _| moved = side.timeout(at));
+        if !moved {
+            self.fail(Fault::TimerStays { node });
+        }
+    }
+}
+
+impl Scenario {
+    /// With sockets that take bytes only now and then.
+    pub(crate) fn lazy(mut self) -> Self {
+        self.lazy_sockets = true;
+        for side in &mut self.sides {
+            if let Side::Ours(driver) = side {
+                driver.be_lazy();
+            }
+        }
+        self
+    }
+
+    /// With a driver of node 1 that does something wrong.
+    pub(crate) fn flawed(mut self, flaw: Flaw) -> Self {
+        if let Side::Ours(driver) = &mut self.sides[1] {
+            driver.be_wrong(flaw);
+        }
+        self
+    }
+
+    /// With "not ready" as the answer to a `STATUS` that comes too early.
+    pub(crate) fn not_ready(mut self) -> Self {
+        for side in &mut self.sides {
+            if let Side::Ours(driver) = side {
+                driver.answer_not_ready();
+            }
+        }
+        self
+    }
+
+    fn commands(&self, world: &World, node: usize, actions: &mut Vec<Action>) {
+        let ledger = &world.ledgers[node];
+        let Some(&command) = self.scripts[node].get(ledger.command) else {
+            return;
+        };
+        let side = &world.sides[node];
+        let ready = match command {
+            Command::Add if ledger.epoch == 0 => node == 0 || !self.one_dials || world.is_connected(node),
+            Command::Add => ledger.outcome.is_some(),
+            Command::Send => side.can_send(),
+            Command::Shutdown => world.ledgers[1 - node].epoch >= ledger.epoch && side.may_leave(),
+            Command::AddAtOnce | Command::Remove | Command::ShutdownAtOnce => true,
+        };
+        if ready {
+            actions.push(Action::Command { node, command });
+        }
+    }
+
+    fn dials(&self, world: &World, node: usize, actions: &mut Vec<Action>) {
+        let dialing = world.connections.iter().any(|connection| {
+            let end = &connection.ends[node];
+            connection.dialer == node && !end.up && !end.gone
+        });
+        // Whoever dials pauses between attempts, so that time passes.
+        let pauses = world.next_connection > PATIENCE
+            && self.idle_timers
+            && [0, 1].iter().any(|&node| world.timer_runs(node));
+        if world.ledgers[node].wanted && world.sides[node].wants_link() && !dialing && !pauses {
+            actions.push(Action::Dial { node });
+        }
+    }
+
+    fn at_end(&self, world: &World, connection: &Connection, node: usize, actions: &mut Vec<Action>) {
+        let end = &connection.ends[node];
+        let link = connection.id;
+        if !end.up && !end.gone {
+            actions.push(Action::Up { node, link });
+        }
+        if connection.is_readable(node) {
+            actions.push(Action::Read {
+                node,
+                link,
+                all: false,
+            });
+            if self.long_reads && frames(&end.inbox) > 1 {
+                actions.push(Action::Read {
+                    node,
+                    link,
+                    all: true,
+                });
+            }
+        }
+        if connection.is_at_eof(node) {
+            actions.push(Action::Eof { node, link });
+        }
+        if connection.cut && !end.gone {
+            for &loss in world.sides[node].losses() {
+                actions.push(Action::Notice { node, link, loss });
+            }
+        }
+        if self.lazy_sockets && end.is_open() && !end.eof_sent && world.sides[node].has_transmit(link) {
+            actions.push(Action::Transmit {
+                node,
+                link,
+                take: Take::Frame,
+            });
+            if end.half_written.is_empty() {
+                actions.push(Action::Transmit {
+                    node,
+                    link,
+                    take: Take::HalfFrame,
+                });
+            }
+        }
+    }
+
+    /// What happens for sure if nothing else does.
+    fn due(&self, world: &World, actions: &mut Vec<Action>) {
+        for node in [0, 1] {
+            self.commands(world, node, actions);
+            self.dials(world, node, actions);
+            for connection in &world.connections {
+                self.at_end(world, connection, node, actions);
+            }
+        }
+        if actions.is_empty() {
+            let asks =
+                |node: &usize| world.sides[*node].is_unanswered() && world.ledgers[*node].greetings > 0;
+            actions.extend([0, 1].into_iter().filter(asks).map(|node| Action::Greet { node }));
+        }
+        if actions.is_empty() && self.idle_timers {
+            actions.extend(
+                [0, 1]
+                    .into_iter()
+                    .filter(|&node| world.timer_runs(node))
+                    .map(|node| Action::Timer { node }),
+            );
+        }
+    }
+
+    fn is_quiescent(&self, world: &World) -> bool {
+        let mut actions = Vec::new();
+        self.due(world, &mut actions);
+        actions.is_empty()
+    }
+
+    /// Whether nothing but the expected promises are broken if nothing can happen any more.
+    fn rests_as_expected(&self, world: &World) -> bool {
+        if !self.is_quiescent(world) {
+            return true;
+        }
+        let broken = self.broken_promises(world);
+        let expected = broken.iter().all(|promise| self.shows.contains(promise));
+        if expected {
+            let mut found = self.found.lock().expect("nobody panics with it");
+            if broken.is_empty() {
+                found.insert(CLEAN);
+            }
+            found.extend(broken);
+        }
+        expected
+    }
+
+    /// The promises that are broken in a world in which nothing can happen any more.
+    pub(crate) fn broken_promises(&self, world: &World) -> Vec<&'static str> {
+        let mut broken = Vec::new();
+        for node in [0, 1] {
+            let (side, ledger, peer) = (&world.sides[node], &world.ledgers[node], &world.ledgers[1 - node]);
+            let delivered = if peer.from_epoch == ledger.epoch {
+                peer.delivered
+            } else {
+                0
+            };
+            let waits = self.scripts[node].len() > ledger.command;
+            let kernel = !side.is_ours();
+            let stuck = side.state() != self.ends[node] || waits;
+            let queued = side.acked_and_queued().is_some_and(|(_, queued)| queued > 0);
+            let promises = [
+                (stuck, ["stuck", "kernel stuck"]),
+                (ledger.gave_up, ["gave up", "kernel gave up"]),
+                (delivered < ledger.sent, ["lost", "kernel's lost"]),
+                (queued, ["unacknowledged", ""]),
+                (ledger.twice, ["", "kernel got it twice"]),
+                (ledger.reopened, ["", "kernel reopened"]),
+                (ledger.suspects, ["suspects the kernel", ""]),
+                (side.wants_link(), ["without link", "kernel without link"]),
+            ];
+            let shown = promises.into_iter().filter(|(shows, _)| *shows);
+            broken.extend(shown.map(|(_, [ours, theirs])| if kernel { theirs } else { ours }));
+        }
+        if !broken.is_empty() && broken != ["unacknowledged"] && world.is_without_cause() {
+            broken.push("without a cause");
+        }
+        // Kernels keep their connections.
+        let ours = world.sides.iter().all(Side::is_ours);
+        if ours && self.ends == [State::Closed; 2] && !world.connections.is_empty() {
+            broken.push("links left");
+        }
+        broken
+    }
+}
+
+/// Each message comes out once, behind those before it.
+pub(crate) const ONCE: &str = "delivered once and in order";
+/// What left a queue because it was acknowledged has come out at the other end.
+pub(crate) const ACKNOWLEDGED: &str = "acknowledged is delivered";
+/// Nothing late begins a conversation again.
+pub(crate) const FINISHED: &str = "finished stays finished";
+/// Nobody is told of a restart or of a breach that was none.
+pub(crate) const JUST: &str = "nobody is wrongly accused";
+/// No panic, no timer that stays due, no connections without an end, no refusal without a reason.
+pub(crate) const PART: &str = "the engine does its part";
+/// When nothing can happen any more, everything is done, but for what is expected to be broken.
+pub(crate) const REST: &str = "at rest everything is as expected";
+
+/// No promise is broken.
+pub(crate) const CLEAN: &str = "clean";
+
+impl World {
+    /// Whether a kernel takes part, was told of every loss and did not forget its numbers: then it breaks nothing, but
+    /// for an `ACK` that it owes.
+    fn is_without_cause(&self) -> bool {
+        let mut both = self.sides.iter().zip(&self.ledgers);
+        both.any(|(side, ledger)| {
+            !side.is_ours() && side.losses() == [Loss::Error] && !ledger.forgot && ledger.outcome.is_none()
+        })
+    }
+
+    fn is_connected(&self, node: usize) -> bool {
+        self.connections.iter().any(|connection| connection.ends[node].up)
+    }
+
+    fn timer_runs(&self, node: usize) -> bool {
+        self.sides[node].deadline().is_some_and(|at| at < HORIZON)
+    }
+}
+
+impl Model for Scenario {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(self)]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        if world.fault.is_some() {
+            return;
+        }
+        self.due(world, actions);
+        let idle = actions.iter().all(|action| !action.is_due());
+        if world.cuts > 0 {
+            let whole = world.connections.iter().filter(|connection| !connection.cut);
+            actions.extend(whole.map(|connection| Action::Cut { link: connection.id }));
+        }
+        for node in [0, 1] {
+            if !(idle && self.idle_timers) && world.ledgers[node].early_timers > 0 && world.timer_runs(node) {
+                actions.push(Action::Timer { node });
+            }
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        match action {
+            Action::Command { node, command } => next.command(node, command),
+            Action::Dial { node } => {
+                let link = next.next_connection;
+                next.dial(node);
+                if !self.slow_dials {
+                    next.up(node, link);
+                }
+            }
+            Action::Up { node, link } => next.up(node, link),
+            Action::Read { node, link, all } => next.read(node, link, all),
+            Action::Transmit { node, link, take } => {
+                let written = next.connection(link).ends[node].half_written.clone();
+                next.act(node, |side, out| side.transmit(link, take, &written, out));
+            }
+            Action::Eof { node, link } => next.eof(node, link),
+            Action::Greet { node } => {
+                next.ledgers[node].greetings -= 1;
+                next.act(node, |side, _| side.greet_again());
+            }
+            Action::Cut { link } => {
+                next.cuts -= 1;
+                next.connection(link).cut = true;
+            }
+            Action::Notice { node, link, loss } => next.notice(node, link, loss),
+            Action::Timer { node } => {
+                let idle = self.idle_timers && self.is_idle(world);
+                next.timer(node, idle);
+            }
+        }
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(ONCE, |_, world: &World| {
+                !matches!(world.fault, Some(Fault::Duplicate { .. } | Fault::Gap { .. }))
+            }),
+            Property::always(ACKNOWLEDGED, |_, world: &World| {
+                !matches!(
+                    world.fault,
+                    Some(Fault::AckedUndelivered { .. } | Fault::CleanButLost { .. })
+                )
+            }),
+            Property::always(FINISHED, |_, world: &World| {
+                !matches!(world.fault, Some(Fault::Resurrected { .. }))
+            }),
+            Property::always(JUST, |_, world: &World| {
+                !matches!(
+                    world.fault,
+                    Some(Fault::FalseRestart { .. } | Fault::Accused { .. })
+                )
+            }),
+            Property::always(PART, |_, world: &World| {
+                !matches!(
+                    world.fault,
+                    Some(
+                        Fault::Refused { .. }
+                            | Fault::TimerStays { .. }
+                            | Fault::Connections
+                            | Fault::Panic { .. }
+                    )
+                )
+            }),
+            Property::always(REST, |scenario, world: &World| {
+                world.fault.is_some() || scenario.rests_as_expected(world)
+            }),
+        ]
+    }
+}
+
+impl Scenario {
+    /// Whether only timers are left.
+    fn is_idle(&self, world: &World) -> bool {
+        let mut actions = Vec::new();
+        self.due(world, &mut actions);
+        actions.iter().all(|action| !action.is_due())
+    }
+}
+
+/// One line per node: what a trace ends in.
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (node, (side, ledger)) in self.sides.iter().zip(&self.ledgers).enumerate() {
+            writeln!(f, "  node {node}: {side} {ledger:?}")?;
+        }
+        for connection in &self.connections {
+            writeln!(f, "  link {}: cut {}", connection.id, connection.cut)?;
+            for (node, end) in connection.ends.iter().enumerate() {
+                writeln!(
+                    f,
+                    "    end {node}: up {} gone {} closing {} eof sent {} seen {}, {} bytes to read",
+                    end.up,
+                    end.gone,
+                    end.closing,
+                    end.eof_sent,
+                    end.eof_seen,
+                    end.inbox.len()
+                )?;
+            }
+        }
+        write!(f, "  fault: {:?}", self.fault)
+    }
+}

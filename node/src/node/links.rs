@@ -1,0 +1,458 @@
+//! A node's links: reading, writing, and how they end.
+
+use std::io;
+
+use dlmwire_codec::{Limits, NodeId, Split, split};
+use dlmwire_midcomms::engine::{Close, LinkLimits, LinkRole, LinkUp};
+use dlmwire_midcomms::{LinkId, Time};
+use dlmwire_transport::{Accepted, Link, Received, Transport};
+
+use super::Node;
+use crate::application::Application;
+use crate::clock::{after, earlier};
+use crate::core::Core;
+use crate::event::NodeEvent;
+use crate::status::LinkStatus;
+
+/// Writes to one link in one turn, before the others get theirs.
+const WRITES_PER_TURN_MAX: usize = 16;
+
+/// A link and what the loop knows of it.
+#[derive(Debug)]
+pub(super) struct Slot<L> {
+    link: L,
+    node: NodeId,
+    role: LinkRole,
+    phase: Phase,
+    /// The start of a frame whose rest has not come, since `tail_since`.
+    tail: Vec<u8>,
+    tail_since: Time,
+    /// The link is in the queue of links to read.
+    queued: bool,
+    /// Nothing can be written until the transport says so.
+    blocked: bool,
+    /// The peer has closed its direction.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Not connected yet, unknown to the engine.
+    Dialing,
+    Up,
+    /// To be closed once nothing is left to write.
+    Flushing {
+        by: Time,
+    },
+    /// Our direction is closed, the peer's is waited for.
+    Draining {
+        by: Time,
+    },
+}
+
+impl<L: Link> Slot<L> {
+    pub(super) const fn dialing(node: NodeId, link: L) -> Self {
+        Self::new(node, link, LinkRole::Dialed, Phase::Dialing)
+    }
+
+    const fn new(node: NodeId, link: L, role: LinkRole, phase: Phase) -> Self {
+        Self {
+            link,
+            node,
+            role,
+            phase,
+            tail: Vec::new(),
+            tail_since: Time(0),
+            queued: false,
+            blocked: false,
+            ended: false,
+        }
+    }
+
+    pub(super) fn status(&self, id: LinkId, sending: Option<LinkId>) -> LinkStatus {
+        let role = match self.role {
+            LinkRole::Dialed => "dialed",
+            LinkRole::Accepted => "accepted",
+        };
+        let phase = match self.phase {
+            Phase::Dialing => "dialing",
+            Phase::Up => "up",
+            Phase::Flushing { .. } => "flushing",
+            Phase::Draining { .. } => "draining",
+        };
+        LinkStatus {
+            link: id.0,
+            peer_address: self.link.peer_address(),
+            role: role.to_owned(),
+            sending: sending == Some(id),
+            phase: phase.to_owned(),
+        }
+    }
+}
+
+/// The shared read buffer, and memory for partial frames that wait outside it.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    read: Vec<u8>,
+    /// Empty tails with capacity, from links that needed theirs no more.
+    spare: Vec<Vec<u8>>,
+}
+
+/// Tails kept for links to come.
+const SPARE_TAILS_MAX: usize = 16;
+
+impl Buffers {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self {
+            read: vec![0; bytes],
+            spare: Vec::new(),
+        }
+    }
+
+    /// Keeps `rest` as the link's tail.
+    fn keep(&mut self, from: usize, to: usize, tail: &mut Vec<u8>) {
+        let rest = self.read.get(from..to).unwrap_or_default();
+        if rest.is_empty() {
+            if tail.capacity() > 0 && self.spare.len() < SPARE_TAILS_MAX {
+                tail.clear();
+                self.spare.push(std::mem::take(tail));
+            } else {
+                *tail = Vec::new();
+            }
+            return;
+        }
+        if tail.capacity() == 0 {
+            *tail = self
+                .spare
+                .pop()
+                .unwrap_or_else(|| Vec::with_capacity(TAIL_BYTES_MAX));
+        }
+        tail.clear();
+        tail.extend_from_slice(rest);
+    }
+}
+
+/// A tail is shorter than the longest frame.
+const TAIL_BYTES_MAX: usize = dlmwire_midcomms::engine::FRAME_BYTES_MAX;
+
+/// What a read left behind.
+enum After {
+    /// Nothing more for now.
+    Quiet,
+    /// The buffer was filled: there is likely more.
+    More,
+    /// The peer has closed its direction.
+    End,
+    /// The link is lost.
+    Lost(io::Error),
+}
+
+impl<T: Transport> Node<T> {
+    pub(super) fn accepted(&mut self, id: LinkId, accepted: Accepted<T::Link>) {
+        let slot = Slot::new(accepted.node, accepted.link, LinkRole::Accepted, Phase::Up);
+        self.links.insert(id, slot);
+        self.link_up(id, accepted.node, LinkRole::Accepted);
+    }
+
+    pub(super) fn dialed(&mut self, id: LinkId) {
+        let Some(slot) = self.links.get_mut(&id) else {
+            return;
+        };
+        slot.phase = Phase::Up;
+        let node = slot.node;
+        self.core.dialer.settled(node);
+        self.link_up(id, node, LinkRole::Dialed);
+    }
+
+    fn link_up(&mut self, id: LinkId, node: NodeId, role: LinkRole) {
+        let limits = LinkLimits {
+            record_bytes_max: self.transport.capabilities().record_bytes_max,
+        };
+        self.core.link_up(node, id);
+        self.core
+            .engine
+            .handle_link_up(self.core.now, id, LinkUp { node, role, limits });
+    }
+
+    pub(super) fn dial_failed(&mut self, id: LinkId, error: io::ErrorKind) {
+        let Some(slot) = self.links.remove(&id) else {
+            return;
+        };
+        self.retry(slot.node, error);
+    }
+
+    pub(super) fn queue_read(&mut self, id: LinkId) {
+        if let Some(slot) = self.links.get_mut(&id)
+            && !slot.queued
+        {
+            slot.queued = true;
+            self.readable.push_back(id);
+        }
+    }
+
+    pub(super) fn unblock(&mut self, id: LinkId) {
+        if let Some(slot) = self.links.get_mut(&id) {
+            slot.blocked = false;
+            self.core.touch(slot.node);
+        }
+    }
+
+    /// Reads once from every link that has something, and hands the messages out.
+    pub(super) fn read<A: Application + ?Sized>(&mut self, app: &mut A) {
+        for _ in 0..self.readable.len() {
+            let Some(id) = self.readable.pop_front() else {
+                break;
+            };
+            let Some(slot) = self.links.get_mut(&id) else {
+                continue;
+            };
+            slot.queued = false;
+            let outcome = read_link(&mut self.core, &mut self.buffers, slot, id, app);
+            if !slot.tail.is_empty() {
+                let due = after(slot.tail_since, self.core.config.partial_frame_deadline);
+                self.links_due = earlier(self.links_due, Some(due));
+            }
+            match outcome {
+                After::Quiet => {}
+                After::More => self.queue_read(id),
+                After::End => self.ended(id),
+                After::Lost(error) => self.lose(id, &error),
+            }
+        }
+    }
+
+    /// The peer has closed its direction: what is queued still goes out.
+    fn ended(&mut self, id: LinkId) {
+        let Some(slot) = self.links.get_mut(&id) else {
+            return;
+        };
+        slot.ended = true;
+        slot.tail = Vec::new();
+        match slot.phase {
+            Phase::Draining { .. } => self.drop_link(id),
+            Phase::Dialing | Phase::Up | Phase::Flushing { .. } => {
+                self.core.engine.handle_link_end(self.core.now, id);
+                self.core.touch(slot.node);
+            }
+        }
+    }
+
+    fn lose(&mut self, id: LinkId, error: &io::Error) {
+        if let Some(slot) = self.links.get(&id) {
+            tracing::debug!("node {}: link {} lost: {error}", slot.node, id.0);
+        }
+        self.drop_link(id);
+    }
+
+    /// Closes a link and says so to the engine.
+    fn drop_link(&mut self, id: LinkId) {
+        if let Some(slot) = self.links.remove(&id) {
+            self.core.link_down(slot.node, id);
+        }
+    }
+
+    /// Carries out the engine's order.
+    pub(super) fn close(&mut self, id: LinkId, how: Close) {
+        let Some(slot) = self.links.get_mut(&id) else {
+            return;
+        };
+        match how {
+            Close::Abort => {
+                if let Some(slot) = self.links.remove(&id) {
+                    slot.link.abort();
+                    self.core.link_down(slot.node, id);
+                }
+            }
+            Close::AfterFlush => {
+                if slot.phase == Phase::Up {
+                    let by = after(self.core.now, self.core.config.flush_deadline);
+                    slot.phase = Phase::Flushing { by };
+                    self.links_due = earlier(self.links_due, Some(by));
+                }
+                self.core.touch(slot.node);
+            }
+        }
+    }
+
+    /// Writes for every touched peer.
+    pub(super) fn write(&mut self) {
+        for _ in 0..self.core.touched.len() {
+            let Some(node) = self.core.next_touched() else {
+                break;
+            };
+            let mut at = 0;
+            while let Some(id) = self
+                .core
+                .peers
+                .get(&node)
+                .and_then(|peer| peer.links.get(at))
+                .copied()
+            {
+                at += 1;
+                if self.write_link(id) == Wrote::Lost {
+                    at = 0;
+                }
+            }
+        }
+    }
+
+    fn write_link(&mut self, id: LinkId) -> Wrote {
+        let Some(slot) = self.links.get_mut(&id) else {
+            return Wrote::Fine;
+        };
+        if slot.blocked || matches!(slot.phase, Phase::Dialing | Phase::Draining { .. }) {
+            return Wrote::Fine;
+        }
+        for _ in 0..WRITES_PER_TURN_MAX {
+            let Some(transmit) = self.core.engine.poll_transmit(id) else {
+                return self.written(id);
+            };
+            let offered = transmit.len();
+            match slot.link.send(transmit.slices()) {
+                Ok(taken) => {
+                    self.core.engine.handle_transmitted(self.core.now, id, taken);
+                    if taken < offered {
+                        slot.blocked = true;
+                        return Wrote::Fine;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    slot.blocked = true;
+                    return Wrote::Fine;
+                }
+                Err(error) => {
+                    self.lose(id, &error);
+                    return Wrote::Lost;
+                }
+            }
+        }
+        self.core.touch(slot.node);
+        Wrote::Fine
+    }
+
+    /// Nothing is left to write: a link that is to be closed is closed now, so that the peer gets everything.
+    fn written(&mut self, id: LinkId) -> Wrote {
+        let Some(slot) = self.links.get_mut(&id) else {
+            return Wrote::Fine;
+        };
+        let Phase::Flushing { by } = slot.phase else {
+            return Wrote::Fine;
+        };
+        let half_close = self.transport.capabilities().half_close;
+        if slot.ended || !half_close || slot.link.close_send().is_err() {
+            self.drop_link(id);
+            return Wrote::Lost;
+        }
+        slot.phase = Phase::Draining { by };
+        Wrote::Fine
+    }
+
+    pub(super) fn run_link_timers(&mut self) {
+        let now = self.core.now;
+        let deadline = self.core.config.partial_frame_deadline;
+        let due: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, slot)| slot.due(deadline).is_some_and(|at| at <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let Some(slot) = self.links.remove(&id) else {
+                continue;
+            };
+            let node = slot.node;
+            match slot.phase {
+                Phase::Flushing { .. } => {
+                    self.core
+                        .notices
+                        .push_back(NodeEvent::FlushTimedOut { node, link: id });
+                }
+                Phase::Dialing | Phase::Up => {
+                    let bytes = slot.tail.len();
+                    self.core.notices.push_back(NodeEvent::PartialFrame {
+                        node,
+                        link: id,
+                        bytes,
+                    });
+                }
+                Phase::Draining { .. } => {}
+            }
+            slot.link.abort();
+            self.core.link_down(node, id);
+        }
+        self.links_due = self
+            .links
+            .values()
+            .fold(None, |soonest, slot| earlier(soonest, slot.due(deadline)));
+    }
+}
+
+impl<L> Slot<L> {
+    /// When the link is too late with something.
+    fn due(&self, partial_frame_deadline: std::time::Duration) -> Option<Time> {
+        let tail = (!self.tail.is_empty()).then(|| after(self.tail_since, partial_frame_deadline));
+        match self.phase {
+            Phase::Dialing | Phase::Up => tail,
+            Phase::Flushing { by } | Phase::Draining { by } => Some(by),
+        }
+    }
+}
+
+/// Whether the link is still there.
+#[derive(PartialEq, Eq)]
+enum Wrote {
+    Fine,
+    Lost,
+}
+
+/// Reads once and hands out the whole frames.
+fn read_link<L: Link, A: Application + ?Sized>(
+    core: &mut Core,
+    buffers: &mut Buffers,
+    slot: &mut Slot<L>,
+    id: LinkId,
+    app: &mut A,
+) -> After {
+    let kept = slot.tail.len();
+    if let Some(start) = buffers.read.get_mut(..kept) {
+        start.copy_from_slice(&slot.tail);
+    }
+    let room = buffers.read.get_mut(kept..).unwrap_or_default();
+    let space = room.len();
+    let read = match slot.link.receive(room) {
+        Ok(Received::Bytes(read)) => read,
+        Ok(Received::End) => return After::End,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return After::Quiet,
+        Err(error) => return After::Lost(error),
+    };
+    let filled = kept + read;
+    let whole = hand_out(core, buffers.read.get(..filled).unwrap_or_default(), id, app);
+    core.engine.handle_read_done(core.now, id);
+    core.touch(slot.node);
+    buffers.keep(whole, filled, &mut slot.tail);
+    if whole > 0 || kept == 0 {
+        slot.tail_since = core.now;
+    }
+    if read == space { After::More } else { After::Quiet }
+}
+
+/// Hands out whole frames and says how many bytes they were. Once framing is lost the rest is nobody's.
+fn hand_out<A: Application + ?Sized>(core: &mut Core, bytes: &[u8], id: LinkId, app: &mut A) -> usize {
+    let mut rest = bytes;
+    loop {
+        match split(rest, Limits::KERNEL) {
+            Split::Frame { frame, rest: behind } => {
+                rest = behind;
+                // Violations are counted, and told as events; a link that is to be aborted gives nothing more.
+                if let Ok(Some(delivery)) = core.engine.handle_frame(core.now, id, frame) {
+                    core.deliver(app, &delivery);
+                }
+            }
+            Split::NeedMore { .. } => return bytes.len() - rest.len(),
+            Split::Lost(error) => {
+                core.engine.handle_framing_lost(core.now, id, error);
+                return bytes.len();
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 
 use dlmwire_codec::{Frame, Inner, LockspaceId, Msg, MsgType, NodeId, Rcom, RcomType, Tail};
+use dlmwire_midcomms::engine::APPLICATION_MSG;
 
 use crate::capture::Stamp;
 use crate::check::recovery::{ConfigDiffers, Progress, Recoveries, Recovery};
@@ -38,6 +39,8 @@ pub(crate) struct Lockspace {
     pub(crate) recoveries_unfinished: u64,
     pub(crate) recovery_ns_max: u64,
     last_recovery: Option<Stamp>,
+    /// Nodes of ours send messages of their own in it. There is no recovery then: a `STATUS` is only a greeting.
+    is_ours: bool,
 }
 
 /// Follows what messages say to each other.
@@ -85,7 +88,9 @@ impl Messages {
         };
         match &message {
             Inner::Msg(msg) => {
-                self.lockspace(msg.lockspace()).messages += 1;
+                let lockspace = self.lockspace(msg.lockspace());
+                lockspace.messages += 1;
+                lockspace.is_ours |= msg.msg_type() == MsgType::Other(APPLICATION_MSG);
                 told.extend(look_at_msg(msg));
             }
             Inner::Rcom(rcom) => {
@@ -162,6 +167,9 @@ impl Messages {
         let mut told = self.unanswered(last, heard);
         told.extend(self.early.drain(..).map(|(key, at)| unasked(&key, at)));
         for recovery in self.recoveries.end() {
+            if self.lockspace(recovery.lockspace).is_ours {
+                continue;
+            }
             self.lockspace(recovery.lockspace).recoveries_unfinished += 1;
             let stuck = recovery.was_answered() && last.time.nanos_since(recovery.first.time) > PATIENCE_NS;
             let rule = if stuck {
@@ -248,7 +256,9 @@ impl Messages {
 }
 
 fn look_at_msg(msg: &Msg<'_>) -> Option<Sentence> {
-    if let MsgType::Other(number) = msg.msg_type() {
+    if let MsgType::Other(number) = msg.msg_type()
+        && number != APPLICATION_MSG
+    {
         return Some(Sentence::new(&rules::MSG_UNKNOWN, format!("m_type {number}")));
     }
     let Ok(Tail::Name(name)) = msg.tail() else {

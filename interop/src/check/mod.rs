@@ -27,7 +27,7 @@ mod recovery;
 mod report;
 pub mod rules;
 mod sentences;
-mod stations;
+pub(crate) mod stations;
 mod tally;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -354,7 +354,7 @@ rules! {
         "The kernel hashes in host order: clusters of mixed byte order disagree."
         "peer 6";
     MSG_UNKNOWN "DLM-MSG-005" Warn "message type without a meaning"
-        "m_type or rc_type has no meaning in any kernel."
+        "m_type or rc_type has no meaning in any kernel, nor is it that of application messages between nodes of ours."
         "Kernels count, acknowledge and ignore it."
         "Logged and ignored."
         "wire 3.1, 4";

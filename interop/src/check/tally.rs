@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dlmwire_codec::{Command, Frame, Inner, MsgType, RcomType, Version};
+use dlmwire_midcomms::engine::APPLICATION_MSG;
 
 /// Types are counted one by one up to this number; larger ones have no name in any kernel.
 const TYPES: usize = 16;
@@ -14,6 +15,8 @@ pub(crate) struct Tally {
     /// By carriage (bare, wrapped) and `m_type`; 0 stands for types without a name.
     msg_types: [[u64; TYPES]; 2],
     rcom_types: [[u64; TYPES]; 2],
+    /// Messages of applications, between nodes of ours.
+    applications: u64,
     fins: u64,
 }
 
@@ -29,6 +32,7 @@ impl Tally {
             Frame::Msg(msg) => self.msg_types[0][slot(msg.msg_type().wire())] += 1,
             Frame::Rcom(rcom) => self.rcom_types[0][slot(rcom.rcom_type().wire())] += 1,
             Frame::Opts(opts) => match &opts.inner {
+                Ok(Inner::Msg(msg)) if msg.msg_type().wire() == APPLICATION_MSG => self.applications += 1,
                 Ok(Inner::Msg(msg)) => self.msg_types[1][slot(msg.msg_type().wire())] += 1,
                 Ok(Inner::Rcom(rcom)) => self.rcom_types[1][slot(rcom.rcom_type().wire())] += 1,
                 Ok(Inner::Fin) => self.fins += 1,
@@ -67,6 +71,7 @@ impl Tally {
                 add(format!("RCOM {}", RcomType::from_wire(number)), count);
             }
         }
+        add("MSG application".into(), self.applications);
         add("FIN".into(), self.fins);
         counts
     }

@@ -1,4 +1,4 @@
-//! A transport of your own passes the suite: `cargo run -p dlmwire-transport --example own_transport`.
+//! A transport of your own passes the suite: `cargo run --example own_transport`.
 //!
 //! It is made of Unix socket pairs. Readiness may be told without need, so the simplest honest
 //! transport tells all of it every millisecond.

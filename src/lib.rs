@@ -4,10 +4,14 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`codec`] | bytes to frames and back: every message, borrowed, without allocation |
-//! | [`midcomms`] | what the kernel's midcomms layer does with them: one transition table, and an observer that follows a conversation from outside |
+//! | [`midcomms`] | what the kernel's midcomms layer does with them: one transition table, an engine that delivers exactly once and in order by it, and an observer that follows others' conversations |
+//! | `node` | engine, transport and clock in one loop, with handles for other threads (feature `node`) |
+//! | `transport` | the traits that carry bytes, links in memory, injected faults, and a suite for transports of your own (feature `node`) |
+//! | `tcp` | TCP (feature `tcp`) |
 //!
-//! Neither does any I/O nor looks at a clock. The `dlmwire` command reads captures with both (`dlmwire check`,
-//! `dump`, `stats`) and takes single frames apart (`dlmwire decode`).
+//! The first two do no I/O and look at no clock. The `dlmwire` command is a node on the line (`dlmwire node`), reads
+//! captures (`check`, `dump`, `stats`, `replay`), takes single frames apart (`decode`) and breaks connections
+//! (`chaos`).
 //!
 //! # Where to start
 //!
@@ -42,10 +46,24 @@
 //! # Ok::<(), dlmwire::codec::DecodeError>(())
 //! ```
 //!
+//! Two nodes that talk over TCP, lose connections and leave in order: `examples/tcp_pair.rs`. The engine without
+//! any I/O: [`midcomms::engine::Engine`] and `examples/two_engines.rs`.
+//!
 //! # Features
 //!
-//! `cli`, on by default, builds the command and brings all that only it needs. A library wants
-//! `default-features = false`: then there are the two crates above and nothing else.
+//! | feature | what it brings |
+//! |---|---|
+//! | `tcp` (default) | TCP, and `node` |
+//! | `node` | the node and the transport traits; comes with every transport |
+//! | `cli` (default) | the command and all that only it needs |
+//!
+//! A library wants `default-features = false` and the transports it uses: without any, codec and engine are left.
 
 pub use dlmwire_codec as codec;
 pub use dlmwire_midcomms as midcomms;
+#[cfg(feature = "node")]
+pub use dlmwire_node as node;
+#[cfg(feature = "tcp")]
+pub use dlmwire_tcp as tcp;
+#[cfg(feature = "node")]
+pub use dlmwire_transport as transport;

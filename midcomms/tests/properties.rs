@@ -325,9 +325,7 @@ fn version_3_1_link_lost_at_every_byte_at_most_the_half_sent_message_is_missing(
         frames(&rest);
         b.read(2, &rest);
         let cut = (taken % MESSAGE != 0).then_some(taken / MESSAGE);
-        let whole: Vec<u32> = (0..3)
-            .filter(|count| Some(*count as usize) != cut)
-            .collect();
+        let whole: Vec<u32> = (0..3).filter(|count| Some(*count as usize) != cut).collect();
         assert!(
             b.delivered == whole || b.delivered == [0, 1, 2],
             "{taken} bytes taken: {:?}",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dlmwire_codec::{LockspaceId, NodeId};
+use dlmwire_midcomms::State;
 use dlmwire_midcomms::engine::{CommandError, Delivery, Engine, Event, Outcome, SendError};
 use dlmwire_midcomms::{LinkId, Time};
 
@@ -264,6 +265,9 @@ impl Core {
             .engine
             .peer(self.now, node)
             .is_some_and(|peer| peer.lockspaces.contains(&question.lockspace));
+        // Until its end a conversation needs both versions, also when the peer is no member any more; and behind our
+        // FIN "not ready", which is numbered, could not be said.
+        let member = member || self.engine.state(node) != State::Closed;
         // A reply that cannot be sent now is asked for again.
         let _repeated = self.engine.send(self.now, node, &question.answer(member));
         self.touch(node);
@@ -372,7 +376,9 @@ impl Core {
             Event::Connected { node, .. } => {
                 self.dialer.connected(self.now, node);
                 self.touch(node);
-                if self.config.hello && self.version_is_unknown(node) {
+                // A peer that only repeats its FIN is not asked: its conversation is over.
+                let wanted = self.is_member(node) || self.engine.state(node) != State::Closed;
+                if self.config.hello && wanted && self.version_is_unknown(node) {
                     self.greet(node);
                 }
             }

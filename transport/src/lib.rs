@@ -159,7 +159,8 @@ pub trait Link {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` if nothing can be taken now; any other error means that the link is lost.
+    /// `WouldBlock` if nothing can be taken now; any other error means that the link is lost. Nothing of this call was
+    /// taken then: a peer that acknowledged what its sender never counted as sent would look restarted.
     fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Says that nothing will be sent any more; receiving goes on where [`Capabilities::half_close`] is given.

@@ -145,6 +145,21 @@ impl Turn<'_> {
         known.rest.extend_from_slice(&self.peer.outlet.take_rest());
     }
 
+    /// The last `ACK` goes out on the link on which the `FIN` came: that one is alive.
+    pub(super) fn move_farewell_to(&mut self, link: LinkId) {
+        let holds = |id: &&LinkId| self.links.get(id).is_some_and(|known| known.farewell.is_some());
+        let Some(holder) = self.peer.links.iter().find(holds).copied() else {
+            return;
+        };
+        let farewell = self
+            .links
+            .get_mut(&holder)
+            .and_then(|known| known.farewell.take());
+        if let Some(known) = self.links.get_mut(&link) {
+            known.farewell = farewell;
+        }
+    }
+
     /// No more links than are allowed: the oldest that is only received from gives way, in such a way that its
     /// maker notices.
     fn make_place(&mut self) {

@@ -364,7 +364,10 @@ impl Turn<'_> {
             self.tell(Event::PeerFinished { node });
         }
         match self.apply(Input::Fin, Outcome::Clean) {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                self.move_farewell_to(link);
+                Ok(None)
+            }
             Err(violation) => Err(self.violation(link, Violation::Termination(violation))),
         }
     }

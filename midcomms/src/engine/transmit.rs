@@ -11,6 +11,7 @@ use super::peer::Peer;
 use super::send_queue::frame_length;
 use super::turn::Turn;
 use crate::LinkId;
+use crate::state::State;
 
 /// Lends what is to be written next on `link`, and notes it there.
 pub(super) fn lend<'e>(id: LinkId, link: &'e mut Link, peer: &'e mut Peer) -> Option<Transmit<'e>> {
@@ -68,8 +69,9 @@ pub(super) fn lend<'e>(id: LinkId, link: &'e mut Link, peer: &'e mut Peer) -> Op
 
 fn lend_stream<'e>(peer: &'e Peer, lent: &mut Lent, transmit: &mut Transmit<'e>) {
     let Peer { queue, outlet, .. } = peer;
-    lent.ack = outlet.ack_bytes().len();
-    transmit.push(outlet.ack_bytes());
+    let ack = ack_bytes(peer);
+    lent.ack = ack.len();
+    transmit.push(ack);
     lent.bare = outlet.frame_bytes().len();
     transmit.push(outlet.frame_bytes());
     for slice in queue.unsent(lent.cut) {
@@ -77,6 +79,20 @@ fn lend_stream<'e>(peer: &'e Peer, lent: &mut Lent, transmit: &mut Transmit<'e>)
             break;
         }
         lent.queue = lent.queue.saturating_add(slice.len());
+    }
+}
+
+/// The `ACK` that may be written now.
+///
+/// One that ends the peer's side of the conversation goes behind what it still has to acknowledge: a kernel that gets
+/// it forgets what it has received, and would take what comes again for new.
+fn ack_bytes(peer: &Peer) -> &[u8] {
+    let outlet = &peer.outlet;
+    let is_last = peer.state == State::Closing && !peer.queue.is_drained();
+    if is_last && !outlet.is_cut() {
+        &[]
+    } else {
+        outlet.ack_bytes()
     }
 }
 
@@ -90,7 +106,7 @@ fn lend_record<'e>(peer: &'e Peer, bytes_max: usize, lent: &mut Lent, transmit: 
         let taken = bytes.get(..whole).unwrap_or_default();
         (transmit.push(taken), whole)
     };
-    (_, lent.ack) = take(outlet.ack_bytes());
+    (_, lent.ack) = take(ack_bytes(peer));
     (_, lent.bare) = take(outlet.frame_bytes());
     for slice in queue.unsent(0) {
         let (pushed, whole) = take(slice);

@@ -9,7 +9,7 @@ use stateright::{Checker, HasDiscoveries, Model, Path};
 use crate::world::{Action, Scenario, World};
 
 /// Steps taken beyond which a scenario counts as one that does not close.
-const STEPS_MAX: usize = 100_000_000;
+const STEPS_MAX: usize = 25_000_000;
 
 /// How long one scenario may take.
 const TIME_MAX: Duration = Duration::from_secs(900);

@@ -307,7 +307,9 @@ impl World {
     /// The peer has closed its direction in order.
     fn on_eof(&mut self, node: usize, conn: usize) {
         self.say(|| format!("node {node} sees the end of link {conn}"));
-        self.tally.count(Fault::CleanEof);
+        if self.conns[conn].marked == Some(Fault::CleanEof) {
+            self.tally.count(Fault::CleanEof);
+        }
         let now = self.local(node);
         self.nodes[node].engine.handle_link_end(now, LinkId(conn as u64));
         let side = self.conns[conn].side_of(node);

@@ -245,6 +245,7 @@ impl World {
     /// Whether nothing came between two nodes, and no fault for a while.
     fn is_peaceful(&self, node: usize, peer: usize) -> bool {
         self.calm
+            && !self.leapt
             && self.now > self.calm_since + SETTLING
             && self.books.disturbance(node, peer) == Disturbance::Nothing
     }
@@ -261,7 +262,8 @@ impl World {
         if self.books.disturbance(node, peer) != Disturbance::Nothing {
             return;
         }
-        // A tombstone that a clock jump let expire leaves late frames without an explanation; nobody is warned.
+        // A tombstone that a clock jump let expire leaves late frames without an explanation; nobody is
+        // warned.
         let member = self.nodes[node].peers[peer].is_member();
         match violation {
             Violation::Unreadable(_)

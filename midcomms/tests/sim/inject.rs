@@ -53,6 +53,7 @@ impl World {
             }
             Fault::ClockJump => {
                 self.nodes[a].offset += span.cast_signed();
+                self.leapt |= span > 1_000 * MS;
                 if let Some(time) = &mut self.nodes[a].stalled {
                     *time += span;
                 }
@@ -118,6 +119,7 @@ impl World {
                 self.after(0, Due::Break { conn, side });
             }
             Fault::CleanEof => {
+                self.conns[conn].marked = Some(class);
                 let noticed = self.conns[conn].pipes[side].close(self.now, End::Eof);
                 self.expect_arrival(conn, side, noticed);
                 self.after(0, Due::Break { conn, side });

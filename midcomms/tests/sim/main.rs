@@ -1,9 +1,10 @@
-//! The simulator: whole clusters of engines on a virtual clock, on links that lose, cut, delay and repeat bytes.
+//! The simulator: whole clusters of engines on a virtual clock, on links that lose, cut, delay and repeat
+//! bytes.
 //!
-//! A seed stands for a set-up and a list of actions (`schedule`). A run (`run`) carries them out, lets peace come,
-//! and demands that everything accepted was delivered once and in order or given up aloud (`verdict`), that
-//! every queue empties, and that everybody can leave. A failure prints its seed, the shortest list of actions
-//! that still fails, and how to run it again:
+//! A seed stands for a set-up and a list of actions (`schedule`). A run (`run`) carries them out, lets
+//! peace come, and demands that everything accepted was delivered once and in order or given up aloud
+//! (`verdict`), that every queue empties, and that everybody can leave. A failure prints its seed, the
+//! shortest list of actions that still fails, and how to run it again:
 //!
 //!     SIM_SEED=42 cargo test -p dlmwire-midcomms --test sim replay -- --nocapture
 //!
@@ -43,7 +44,7 @@ use crate::sweep::{first_failure, number_from_environment, report, sweep};
 
 /// Runs many seeds; every class of faults must have had its effect, every lively cell of the table its turn.
 ///
-/// Proves C31, D12, D13.
+/// Proves C31, C35, D12, D13.
 #[test]
 fn seeds_keep_every_promise() {
     let from = number_from_environment("SIM_FROM").unwrap_or(0);

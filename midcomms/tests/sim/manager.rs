@@ -1,8 +1,9 @@
 //! The scripted cluster manager: who is a member, who is fenced, in an order that leaves no doubt.
 //!
-//! What it promises, as a real one does: one change at a time; a node that stopped is fenced everywhere before
-//! it begins again; a pair of which one side forgot is made to forget on the other side too, and nothing of the
-//! old is on the way, before either is added again. Faults that break these promises say so to the books.
+//! What it promises, as a real one does: one change at a time; a node that stopped is fenced everywhere
+//! before it begins again; a pair of which one side forgot is made to forget on the other side too, and
+//! nothing of the old is on the way, before either is added again. Faults that break these promises say so
+//! to the books.
 
 use dlmwire_midcomms::State;
 use dlmwire_midcomms::state::Input;

@@ -53,7 +53,8 @@ pub(crate) struct Pipe {
     vanished: usize,
     /// The writer was refused room and wants to be told.
     pub(crate) writer_waits: bool,
-    /// Bytes before this position in the stream do not belong to a whole frame yet, for the injection of others.
+    /// Bytes before this position in the stream do not belong to a whole frame yet, for the injection of
+    /// others.
     frame_left: usize,
     header: Vec<u8>,
     /// Whole frames that were written, kept for a replay.
@@ -296,7 +297,8 @@ impl Pipe {
         self.bytes.len() - self.arrived
     }
 
-    /// Whether a bit of the next `length` unread bytes was flipped, `skip` bytes on; the marks before are dropped.
+    /// Whether a bit of the next `length` unread bytes was flipped, `skip` bytes on; the marks before are
+    /// dropped.
     pub(crate) fn is_flipped(&mut self, skip: usize, length: usize) -> bool {
         if self.garbled {
             return true;

@@ -124,7 +124,8 @@ pub(crate) fn first_failure(plant: Plant, count: u64) -> Option<(u64, String)> {
 pub(crate) fn report(seed: u64, plant: Plant) -> String {
     let (schedule, failure) = minimise(&Schedule::of_seed(seed), plant);
     format!(
-        "seed {seed} {failure}\n{schedule}again: SIM_SEED={seed} SIM_MINIMISE=1 cargo test -p dlmwire-midcomms --test sim replay -- --nocapture"
+        "seed {seed} {failure}\n{schedule}again: SIM_SEED={seed} SIM_MINIMISE=1 \
+         cargo test -p dlmwire-midcomms --test sim replay -- --nocapture"
     )
 }
 

@@ -1,8 +1,8 @@
 //! What may happen and what may not: the books over every message from its acceptance to its delivery.
 //!
 //! The books know more than any node: which conversation of which sender a message belongs to, and which
-//! conversation of the receiver took it. Within one conversation of both, numbers must come from the first on,
-//! one after the other. Everything else follows from that.
+//! conversation of the receiver took it. Within one conversation of both, numbers must come from the first
+//! on, one after the other. Everything else follows from that.
 
 use std::collections::BTreeSet;
 
@@ -355,6 +355,8 @@ impl Flow {
     /// After flipped bits only this is left: what came whole comes in order and once in a conversation.
     fn deliver_doubtful(&mut self, at: usize, id: u64, intact: bool, told: &str) -> Result<(), String> {
         if !intact {
+            // Other bytes under the first number may look like a peer that begins again.
+            self.taking = None;
             return Ok(());
         }
         match self.taking {

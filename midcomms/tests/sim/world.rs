@@ -85,7 +85,7 @@ pub(crate) struct Conn {
     pub(crate) scheduled: [u64; 2],
     /// What is under way arrives late, after a newer link is up.
     pub(crate) stale: bool,
-    /// The dial was part of a storm, of a crossing or seen late.
+    /// The dial was part of a storm, of a crossing or seen late, or the connection was ended in order.
     pub(crate) marked: Option<Fault>,
     /// Each end has seen the other's EOF.
     pub(crate) eof_seen: [bool; 2],
@@ -187,6 +187,8 @@ pub(crate) struct World {
     /// The schedule's actions are over.
     pub(crate) calm: bool,
     pub(crate) calm_since: u64,
+    /// A clock leapt so far that tombstones expired before their time.
+    pub(crate) leapt: bool,
     pub(crate) failure: Option<String>,
     /// Print what happens.
     pub(crate) verbose: bool,
@@ -254,6 +256,7 @@ impl World {
             stop_mid_fin: None,
             calm: false,
             calm_since: 0,
+            leapt: false,
             failure: None,
             verbose,
             events: Vec::new(),

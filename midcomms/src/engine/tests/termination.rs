@@ -146,6 +146,38 @@ fn repeated_fin_of_a_finished_peer_is_acknowledged_on_a_new_link() {
 }
 
 #[test]
+fn closing_on_a_new_link_acknowledges_the_peers_fin_behind_what_it_has_to_acknowledge() {
+    for start in STARTS {
+        let mut script = Script::established(start);
+        script.sends(b"last");
+        script.shuts_down();
+        script.quiet();
+        script.receives_fin().unwrap();
+        script.quiet();
+        assert_eq!(script.state(), State::Closing);
+        let old = script.link;
+        script.goes_down(old);
+        script.connect(LinkRole::Dialed);
+        let expected = [Wrote::Message(0, b"last".to_vec()), Wrote::Fin(1), Wrote::Ack(1)];
+        assert_eq!(script.transmits(), expected);
+    }
+}
+
+#[test]
+fn last_ack_leaves_on_the_link_on_which_the_fin_came() {
+    for start in STARTS {
+        let mut script = Script::peer_in(State::FinWait2, start);
+        let dead = script.link;
+        let alive = script.comes_up(LinkRole::Accepted);
+        let fin = script.fin(0);
+        script.receives_on(alive, &fin).unwrap();
+        assert_eq!(script.state(), State::Closed);
+        assert_eq!(script.transmits_on(dead), []);
+        assert_eq!(script.transmits_on(alive), [Wrote::Ack(1)]);
+    }
+}
+
+#[test]
 fn last_ack_is_finished_by_an_ack_on_another_link() {
     for start in STARTS {
         let mut script = Script::peer_in(State::LastAck, start);

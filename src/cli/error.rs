@@ -33,6 +33,10 @@ pub(crate) enum Error {
     NoBytes { place: &'static str },
     /// More than is taken at once.
     TooMuch { place: &'static str, limit_bytes: u64 },
+    /// A node's settings cannot be used.
+    Config(dlmwire_node::config::FileError),
+    /// Nobody listens where a node should.
+    NoNode { place: PathBuf },
     /// `--node` gives an address to two nodes.
     TwoNodes { address: IpAddr, nodes: [NodeId; 2] },
     /// `--lockspace` gives an id two names.
@@ -82,6 +86,8 @@ impl fmt::Display for Error {
                 let limit = limit_bytes >> 20;
                 write!(f, "{place}: more than {limit} MiB of text, which is the limit")
             }
+            Self::Config(source) => source.fmt(f),
+            Self::NoNode { place } => write!(f, "no node listens at {}", place.display()),
             Self::TwoNodes {
                 address,
                 nodes: [one, other],

@@ -4,22 +4,29 @@
 //! damaged, 2 the job could not be done, or not to its end. What could be done is still shown, and one line on
 //! standard error says why the rest could not.
 
+mod chaos;
 mod check;
 mod check_text;
 mod cluster;
 mod completions;
+mod control;
 mod decode;
+mod demo;
 mod dump;
 mod error;
 mod hex;
 mod json;
 mod man;
+mod member;
 mod message;
+mod node;
 mod nodes;
 mod output;
 mod reading;
+mod replay;
 mod sequence;
 mod stats;
+mod status;
 mod time;
 
 use std::process::ExitCode;
@@ -40,7 +47,8 @@ Exit codes:
   1  something was found, or a message is damaged
   2  the job could not be done, or not to its end; standard error says why";
 
-/// Reads the messages of the Linux kernel's distributed lock manager (fs/dlm): from captures, from bytes.
+/// The messaging layer of the Linux kernel's distributed lock manager (fs/dlm): a node on the line, captures judged,
+/// connections broken on purpose.
 #[derive(Parser)]
 #[command(name = "dlmwire", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
@@ -54,10 +62,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Demo(demo::Args),
     Check(check::Args),
     Dump(dump::Args),
     Decode(decode::Args),
     Stats(stats::Args),
+    Replay(replay::Args),
+    Chaos(Box<chaos::Args>),
+    Node(Box<node::Args>),
+    Status(status::Args),
+    Member(member::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -90,10 +104,16 @@ pub(crate) fn run() -> ExitCode {
 
 fn run_verb(verb: &Verb, out: &mut Output) -> Result<ExitCode, Error> {
     match verb {
+        Verb::Demo(args) => demo::run(args, out),
         Verb::Check(args) => check::run(args, out),
         Verb::Dump(args) => dump::run(args, out),
         Verb::Decode(args) => decode::run(args, out),
         Verb::Stats(args) => stats::run(args, out),
+        Verb::Replay(args) => replay::run(args, out),
+        Verb::Chaos(args) => chaos::run(args, out),
+        Verb::Node(args) => node::run(args, out),
+        Verb::Status(args) => status::run(args, out),
+        Verb::Member(args) => member::run(args),
         Verb::Completions(args) => completions::run(args, out),
         Verb::Man(args) => man::run(args, out),
     }

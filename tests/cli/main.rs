@@ -1,8 +1,11 @@
 //! The command as its users meet it: exit codes, what stands on which stream, the shipped captures.
 
+mod chaos;
 mod check;
 mod decode;
+mod demo;
 mod dump;
+mod replay;
 mod stats;
 mod support;
 
@@ -18,7 +21,20 @@ use crate::support::{
 
 #[test]
 fn help_is_there_for_every_verb_with_examples() {
-    for verb in ["check", "dump", "decode", "stats", "completions", "man"] {
+    for verb in [
+        "check",
+        "dump",
+        "decode",
+        "stats",
+        "demo",
+        "node",
+        "status",
+        "member",
+        "chaos",
+        "replay",
+        "completions",
+        "man",
+    ] {
         let output = run([verb, "--help"]);
         assert_eq!(code(&output), 0, "{verb}");
         let text = stdout(&output);
@@ -187,7 +203,13 @@ fn completions_and_manual_pages_know_every_verb() {
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     for page in [
         "dlmwire.1",
+        "dlmwire-chaos.1",
         "dlmwire-check.1",
+        "dlmwire-demo.1",
+        "dlmwire-member.1",
+        "dlmwire-node.1",
+        "dlmwire-replay.1",
+        "dlmwire-status.1",
         "dlmwire-dump.1",
         "dlmwire-decode.1",
         "dlmwire-stats.1",

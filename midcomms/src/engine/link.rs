@@ -48,6 +48,8 @@ pub(super) struct Link {
     pub(super) phase: Phase,
     /// The link belongs to a conversation that is over.
     pub(super) stale: bool,
+    /// It came up while the conversation was being ended: the peer may have lost what we send on.
+    pub(super) late: bool,
     /// A numbered frame was refused on it because the peer's version was not known.
     pub(super) spoke_early: bool,
     /// The rest of a frame that the link has begun and that no queue holds any more.
@@ -88,6 +90,7 @@ impl Link {
             limits: up.limits,
             phase: Phase::Open,
             stale: false,
+            late: false,
             spoke_early: false,
             rest: Vec::new(),
             rest_sent: 0,

@@ -12,7 +12,14 @@ use crate::state::State;
 impl Turn<'_> {
     /// A link to this peer came up.
     pub(super) fn link_up(&mut self, link: LinkId, up: LinkUp) {
-        self.links.insert(link, Link::new(up));
+        let late = self.peer.state.is_terminating();
+        self.links.insert(
+            link,
+            Link {
+                late,
+                ..Link::new(up)
+            },
+        );
         self.peer.links.push(link);
         self.peer.counters.links_up = self.peer.counters.links_up.saturating_add(1);
         if self.peer.fenced || self.peer.halted {
@@ -45,7 +52,8 @@ impl Turn<'_> {
 
     /// The peer closed its direction in order. What waits is still written, then the link goes.
     pub(super) fn link_end(&mut self, link: LinkId) {
-        if self.peer.sending == Some(link) && !self.peer.is_numbered(self.config.version) {
+        let unnumbered = self.peer.version.is_some() && !self.peer.is_numbered(self.config.version);
+        if unnumbered && self.peer.sending == Some(link) {
             // Nobody would send again what this link still takes: only what it has begun.
             self.leave_rest_on(link);
             self.close_link(link, Close::AfterFlush);
@@ -145,8 +153,12 @@ impl Turn<'_> {
         known.rest.extend_from_slice(&self.peer.outlet.take_rest());
     }
 
-    /// The last `ACK` goes out on the link on which the `FIN` came: that one is alive.
+    /// The last `ACK` goes out on the link on which the `FIN` came, if that came up late: then the peer has made it
+    /// because it lost the one that we send on. Otherwise it stays behind what we have sent before it.
     pub(super) fn move_farewell_to(&mut self, link: LinkId) {
+        if !self.links.get(&link).is_some_and(|known| known.late) {
+            return;
+        }
         let holds = |id: &&LinkId| self.links.get(id).is_some_and(|known| known.farewell.is_some());
         let Some(holder) = self.peer.links.iter().find(holds).copied() else {
             return;

@@ -77,7 +77,7 @@ impl Turn<'_> {
             receiver_node: Some(self.config.node),
         };
         if let Err(refusal) = admit(&frame, &known) {
-            self.refused(link, &frame, refusal, raw.bytes());
+            self.refused(link, &frame, refusal);
             return Err(self.violation(link, Violation::Refused(refusal)));
         }
         if self.peer.version.is_none() && !self.detect(link, frame.version()) {
@@ -110,21 +110,24 @@ impl Turn<'_> {
     }
 
     /// A frame is sound and cannot be taken now.
+    ///
+    /// Deviation: kernels count and acknowledge the number of a message that names another node. Whoever sends one is
+    /// not the peer, and its numbers are not the peer's: here the link is aborted. A kernel peer sends none.
     #[cold]
-    fn refused(&mut self, link: LinkId, frame: &Frame<'_>, refusal: Refusal, bytes: &[u8]) {
-        let too_early = matches!(refusal, Refusal::CannotOpen { .. });
+    fn refused(&mut self, link: LinkId, frame: &Frame<'_>, refusal: Refusal) {
+        if matches!(refusal, Refusal::OwnNode { .. } | Refusal::OtherNode { .. }) {
+            self.close_link(link, Close::Abort);
+        }
+        if !matches!(refusal, Refusal::CannotOpen { .. }) {
+            return;
+        }
         match frame {
-            Frame::Opts(opts) => {
-                if refusal.consumes_number() && arrival(self.peer.recv_next, opts.seq) == Arrival::InOrder {
-                    self.count(opts.seq, bytes);
-                }
-                if too_early && let Some(known) = self.links.get_mut(&link) {
+            Frame::Opts(_) => {
+                if let Some(known) = self.links.get_mut(&link) {
                     known.spoke_early = true;
                 }
             }
-            Frame::Ack(ack)
-                if too_early && !self.peer.rejoined && self.peer.membership() == Membership::Member =>
-            {
+            Frame::Ack(ack) if !self.peer.rejoined && self.peer.membership() == Membership::Member => {
                 // We have sent nothing yet: the peer remembers a conversation that we do not.
                 let send_seq = self.peer.queue.next_seq();
                 if ack.seq != send_seq {
@@ -139,8 +142,8 @@ impl Turn<'_> {
     }
 
     /// The peer begins another conversation on this link. On those that came up before, its last one may still be on
-    /// its way, and the numbers would fit: they are no part of the new one. One on which the peer says anything more
-    /// is aborted then; a reset of every one would make a kernel lose its own connection too.
+    /// its way, and the numbers would fit: they are no part of the new one. They are closed in order, and one on which
+    /// the peer still says something is aborted; a reset of every one would make a kernel lose its own connection too.
     fn leave_links_before(&mut self, link: LinkId) {
         if !std::mem::take(&mut self.peer.rejoined) {
             return;
@@ -154,6 +157,7 @@ impl Turn<'_> {
                 self.leave_rest_on(known);
                 self.send_on(link);
             }
+            self.close_link(known, Close::AfterFlush);
         }
     }
 

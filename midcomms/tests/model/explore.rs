@@ -8,6 +8,9 @@ use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use crate::world::{Action, Scenario, World};
 
+/// Steps of an exploration that is known not to close.
+const STEPS_OPEN: usize = 1_500_000;
+
 /// Steps taken beyond which a scenario counts as one that does not close.
 const STEPS_MAX: usize = 25_000_000;
 
@@ -39,6 +42,23 @@ pub(crate) fn holds(name: &str, scenario: Scenario) {
         panic!("{name}: {counterexample}");
     }
     assert_eq!(explored.shown, expected, "{name}: what shows in the end");
+}
+
+/// Explores a scenario that is too large to close as far as [`STEPS_OPEN`], and fails if a property is broken on the
+/// way. It proves nothing about the rest and says so.
+pub(crate) fn finds_nothing(name: &str, scenario: Scenario) {
+    let checker = builder(scenario)
+        .target_state_count(STEPS_OPEN)
+        .spawn_bfs()
+        .join();
+    if let Some(counterexample) = first(&checker) {
+        panic!("{name}: {counterexample}");
+    }
+    eprintln!(
+        "{name}: not closed, nothing found in {} unique states, depth {}",
+        checker.unique_state_count(),
+        checker.max_depth()
+    );
 }
 
 /// Explores `scenario`, in which something is wrong on purpose, and fails unless exactly `property` shows it.

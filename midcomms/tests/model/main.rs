@@ -15,7 +15,7 @@
 //!
 //! | promise | holds |
 //! |---|---|
-//! | each message comes out once, in order, in its own conversation | always, also across a rejoin |
+//! | each message comes out once, in order, in its own conversation | always; across a rejoin as far as explored (it does not close) |
 //! | what was acknowledged has come out | always |
 //! | a finished conversation stays finished, whatever comes late | always |
 //! | nobody is wrongly said to have restarted or to break the protocol | always |

@@ -132,6 +132,26 @@ fn end_of_the_sending_link_is_flushed_before_it_is_closed() {
     assert_eq!(script.state(), State::Established);
 }
 
+/// Proves E12.
+#[test]
+fn frame_of_another_node_counts_for_nothing_and_aborts_its_link() {
+    for start in STARTS {
+        let mut script = Script::established(start);
+        let impostor = script.comes_up(LinkRole::Accepted);
+        let mut frame = script.message(0, b"not from the peer");
+        for at in [8, 24 + 8] {
+            frame[at] = 3;
+        }
+        assert!(script.receives_on(impostor, &frame).is_err());
+        assert_eq!(script.transmits(), [], "not acknowledged");
+        assert!(script.closes().contains(&(impostor, Close::Abort)));
+        assert_eq!(
+            script.receives_next(b"the peer").unwrap(),
+            Some(b"the peer".to_vec())
+        );
+    }
+}
+
 #[test]
 fn link_of_a_fenced_peer_is_aborted_until_it_is_added_again() {
     let mut script = Script::established(0);

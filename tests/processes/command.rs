@@ -289,7 +289,7 @@ fn default_sockets_are_found_and_told_apart() {
     }
 }
 
-/// Proves B15.
+/// Proves B15, H6.
 #[test]
 fn status_has_the_kernels_names_and_ours_as_table_and_as_json() {
     const FIELDS: [&str; 28] = [

@@ -102,6 +102,7 @@ fn node(
     };
     let mut config = NodeConfig::new(own, GROUP);
     config.redial_delay = Duration::from_millis(5);
+    config.redial_delay_max = Duration::from_millis(20);
     let mut node = Node::new(config, Faulty::new(transport, plan))?;
     node.add_member(peer, GROUP)?;
     Ok(node)

@@ -45,7 +45,7 @@ pub struct PeerStatus {
     pub nodeid: u32,
     /// debugfs `state`: `CLOSED`, `ESTABLISHED`, ...
     pub state: String,
-    /// debugfs `flags`: 2 `CLOSE` (fenced), 4 `STOP_TX` (our `FIN` is queued), 8 `STOP_RX` (the peer's came).
+    /// debugfs `flags`: 2 `CLOSE` (fenced), 4 `STOP_TX` (our `FIN` is queued), 8 `STOP_RX` (the peer's came too).
     pub flags: u32,
     /// debugfs `version`: `0x%08x`, `0x00000000` while it is not detected.
     pub version: String,

@@ -156,6 +156,27 @@ fn queue_full_then_ack_is_writable() {
     }
 }
 
+/// Proves C32.
+#[test]
+fn million_messages_against_a_stopped_reader_stay_within_the_bound() {
+    let config = Config::new(us());
+    let bound = config.queue_bytes_max;
+    let mut script = Script::new(config);
+    script.establish();
+    let mut accepted = 0_u32;
+    for attempt in 0..1_000_000_u32 {
+        accepted += u32::from(script.tries_to_send(&attempt.to_le_bytes().repeat(32)).is_ok());
+    }
+    let view = script.engine.peer(script.now, them()).unwrap();
+    assert_eq!(view.send_queue_count, accepted);
+    assert!(
+        view.send_queue_memory_bytes <= bound,
+        "{} bytes",
+        view.send_queue_memory_bytes
+    );
+    assert!(view.send_queue_bytes * 100 >= bound * 95, "and the bound is used");
+}
+
 #[test]
 fn largest_payload_fits_and_one_byte_more_is_too_large() {
     let mut script = Script::established(0);

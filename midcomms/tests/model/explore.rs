@@ -12,7 +12,7 @@ use crate::world::{Action, Scenario, World};
 const STEPS_OPEN: usize = 1_500_000;
 
 /// Steps taken beyond which a scenario counts as one that does not close.
-const STEPS_MAX: usize = 25_000_000;
+const STEPS_MAX: usize = 120_000_000;
 
 /// How long one scenario may take.
 const TIME_MAX: Duration = Duration::from_secs(900);

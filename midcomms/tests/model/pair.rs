@@ -207,6 +207,8 @@ fn deep_scenarios_both_close() {
         eprintln!("SKIPPED deep_scenarios_both_close: MODEL_DEEP is not set");
         return;
     }
+    let scripts: [&[Command]; 2] = [&[Add, Send, Send], &[Add, Send, Send]];
+    holds("talk 2+2, 2 cuts", talk(WRAP, scripts, 2));
     let scripts: [&[Command]; 2] = [&[Add, Send, Send, Shutdown], &[Add, Send, Send, Remove]];
     holds("leave 2+2, 1 cut", leave(scripts, 1));
     let scripts: [&[Command]; 2] = [&[Add, Send, Shutdown], &[Add, Send, Shutdown]];

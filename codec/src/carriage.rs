@@ -109,9 +109,14 @@ impl MessageClass {
 
     /// The class of a bare or wrapped `DLM_RCOM`.
     pub const fn of_rcom(rcom: &Rcom<'_>) -> Self {
-        match rcom.rcom_type() {
+        Self::of_rcom_type(rcom.rcom_type(), rcom.result())
+    }
+
+    /// The class of a `DLM_RCOM` of this type with this `rc_result`.
+    pub const fn of_rcom_type(rcom_type: RcomType, result: i32) -> Self {
+        match rcom_type {
             RcomType::Status => Self::Status,
-            RcomType::StatusReply if rcom.result() == NOT_READY => Self::StatusReplyNotReady,
+            RcomType::StatusReply if result == NOT_READY => Self::StatusReplyNotReady,
             RcomType::StatusReply => Self::StatusReply,
             RcomType::Names | RcomType::NamesReply => Self::Names,
             RcomType::Lookup

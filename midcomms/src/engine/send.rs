@@ -4,7 +4,7 @@ use std::fmt;
 
 use dlmwire_codec::{
     Carriage, Content, EncodeError, FrameFields, InnerFields, LockspaceId, MSG_LEN, MessageClass, MsgFields,
-    MsgType, NOT_READY, OPTS_HEADER_LEN, Options, OptsFields, RcomFields, RcomType, Seq, Tail, Version,
+    MsgType, OPTS_HEADER_LEN, Options, OptsFields, RcomFields, Seq, Tail, Version,
 };
 
 use super::turn::{Departure, Turn};
@@ -286,17 +286,7 @@ pub(super) const fn check_length(bytes: usize) -> Result<(), SendError> {
 const fn class_of(message: &Message<'_>) -> MessageClass {
     match message {
         Message::Msg(_) => MessageClass::Msg,
-        Message::Rcom(fields) => match fields.payload.rcom_type() {
-            RcomType::Status => MessageClass::Status,
-            RcomType::StatusReply if fields.result == NOT_READY => MessageClass::StatusReplyNotReady,
-            RcomType::StatusReply => MessageClass::StatusReply,
-            RcomType::Names | RcomType::NamesReply => MessageClass::Names,
-            RcomType::Lookup
-            | RcomType::LookupReply
-            | RcomType::Lock
-            | RcomType::LockReply
-            | RcomType::Other(_) => MessageClass::Locks,
-        },
+        Message::Rcom(fields) => MessageClass::of_rcom_type(fields.payload.rcom_type(), fields.result),
     }
 }
 

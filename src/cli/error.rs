@@ -39,6 +39,9 @@ pub(crate) enum Error {
     NoNode { place: PathBuf },
     /// `--node` gives an address to two nodes.
     TwoNodes { address: IpAddr, nodes: [NodeId; 2] },
+    /// The kernel lab could not do it.
+    #[cfg(target_os = "linux")]
+    Lab(dlmwire_interop::lab::error::LabError),
     /// `--lockspace` gives an id two names.
     TwoNames { id: LockspaceId, names: [String; 2] },
 }
@@ -92,6 +95,8 @@ impl fmt::Display for Error {
                 address,
                 nodes: [one, other],
             } => write!(f, "--node: {address} cannot be both node {one} and node {other}"),
+            #[cfg(target_os = "linux")]
+            Self::Lab(source) => source.fmt(f),
             Self::TwoNames {
                 id,
                 names: [one, other],

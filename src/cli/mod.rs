@@ -4,18 +4,22 @@
 //! damaged, 2 the job could not be done, or not to its end. What could be done is still shown, and one line on
 //! standard error says why the rest could not.
 
+mod bench;
 mod chaos;
 mod check;
 mod check_text;
 mod cluster;
 mod completions;
 mod control;
+mod cross;
 mod decode;
 mod demo;
 mod dump;
 mod error;
 mod hex;
 mod json;
+#[cfg(target_os = "linux")]
+mod lab;
 mod man;
 mod member;
 mod message;
@@ -27,7 +31,9 @@ mod replay;
 mod sequence;
 mod stats;
 mod status;
+mod stub;
 mod time;
+mod trace2pcap;
 
 use std::process::ExitCode;
 
@@ -68,10 +74,16 @@ enum Verb {
     Decode(decode::Args),
     Stats(stats::Args),
     Replay(replay::Args),
+    Cross(cross::Args),
+    Trace2pcap(trace2pcap::Args),
     Chaos(Box<chaos::Args>),
+    Bench(Box<bench::Args>),
     Node(Box<node::Args>),
+    Stub(Box<stub::Args>),
     Status(status::Args),
     Member(member::Args),
+    #[cfg(target_os = "linux")]
+    Lab(lab::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -110,10 +122,16 @@ fn run_verb(verb: &Verb, out: &mut Output) -> Result<ExitCode, Error> {
         Verb::Decode(args) => decode::run(args, out),
         Verb::Stats(args) => stats::run(args, out),
         Verb::Replay(args) => replay::run(args, out),
+        Verb::Cross(args) => cross::run(args, out),
+        Verb::Trace2pcap(args) => trace2pcap::run(args, out),
         Verb::Chaos(args) => chaos::run(args, out),
+        Verb::Bench(args) => bench::run(args, out),
         Verb::Node(args) => node::run(args, out),
+        Verb::Stub(args) => stub::run(args, out),
         Verb::Status(args) => status::run(args, out),
         Verb::Member(args) => member::run(args),
+        #[cfg(target_os = "linux")]
+        Verb::Lab(args) => lab::run(args, out),
         Verb::Completions(args) => completions::run(args, out),
         Verb::Man(args) => man::run(args, out),
     }

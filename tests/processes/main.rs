@@ -6,6 +6,7 @@ mod command;
 mod failure;
 mod leaving;
 mod membership;
+mod stub;
 mod support;
 
 use crate::support::{Group, messages};

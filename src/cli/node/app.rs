@@ -1,20 +1,15 @@
 //! What runs on top of the node: it tells everything, and knows when everything is over.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dlmwire_codec::{LockspaceId, NodeId};
-use dlmwire_midcomms::engine::{Delivery, Event, Outcome};
-use dlmwire_midcomms::{State, Time};
+use dlmwire_midcomms::engine::{Delivery, Event};
 use dlmwire_node::{Application, NodeEvent, NodeStatus, Outbox};
 
 use super::event::{EventLine, outcome_name};
 use super::line::{Content, Hex, Message, Told};
+use super::linger::Linger;
 use super::outlet::{Outlet, write_line};
-use super::{LINGER, LINGER_MAX};
-
-/// How often it is looked whether the last links are gone.
-const LOOK: Duration = Duration::from_millis(10);
 
 pub(super) struct App {
     lockspace: LockspaceId,
@@ -23,18 +18,7 @@ pub(super) struct App {
     /// Lines of this turn.
     lines: Vec<u8>,
     lost: u64,
-    /// A conversation ended with our acknowledgement, which may have been lost.
-    had_the_last_word: bool,
-    left: Option<Left>,
-}
-
-/// Everything was left.
-#[derive(Clone, Copy)]
-struct Left {
-    outcome: Outcome,
-    since: Time,
-    /// When there was a link, last.
-    linked: Time,
+    linger: Linger,
 }
 
 impl App {
@@ -45,8 +29,7 @@ impl App {
             outlet,
             lines: Vec::new(),
             lost: 0,
-            had_the_last_word: false,
-            left: None,
+            linger: Linger::default(),
         }
     }
 
@@ -56,7 +39,7 @@ impl App {
         let queued = status.peers.iter().map(|peer| u64::from(peer.send_queue_count));
         self.lost = self.lost.saturating_add(queued.sum());
         self.outlet.tell(&Told::Stopped {
-            outcome: self.left.map(|left| outcome_name(left.outcome)),
+            outcome: self.linger.outcome().map(outcome_name),
             lost: self.lost,
         });
         self.outlet.end();
@@ -64,11 +47,7 @@ impl App {
 
     /// Whether everybody was left in time and nothing was lost.
     pub(super) fn is_clean(&self) -> bool {
-        let in_time = match self.left.map(|left| left.outcome) {
-            Some(Outcome::Clean | Outcome::WithoutFin | Outcome::Fenced | Outcome::Readded) => true,
-            Some(Outcome::TimedOut) | None => false,
-        };
-        in_time && self.lost == 0
+        self.linger.is_in_time() && self.lost == 0
     }
 
     fn flush(&mut self) {
@@ -77,36 +56,6 @@ impl App {
             self.lines.clear();
         }
     }
-
-    /// Stops once the links are gone and nobody can be waiting for our last acknowledgement any more.
-    fn linger(&mut self, outbox: &mut Outbox<'_>) {
-        let has_links = self.has_links(outbox);
-        let Some(left) = &mut self.left else { return };
-        let now = outbox.now();
-        if has_links {
-            left.linked = now;
-        }
-        let quiet = if self.had_the_last_word {
-            LINGER
-        } else {
-            Duration::ZERO
-        };
-        let over = !has_links && now.since(left.linked) >= nanoseconds(quiet);
-        if over || now.since(left.since) >= nanoseconds(LINGER_MAX) {
-            outbox.stop();
-        } else {
-            outbox.wake_after(LOOK);
-        }
-    }
-
-    fn has_links(&self, outbox: &Outbox<'_>) -> bool {
-        let mut peers = self.peers.iter().filter_map(|node| outbox.peer(*node));
-        peers.any(|peer| !peer.links.is_empty())
-    }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Application for App {
@@ -127,25 +76,10 @@ impl Application for App {
     }
 
     fn event(&mut self, outbox: &mut Outbox<'_>, event: &NodeEvent) {
-        match *event {
-            NodeEvent::Engine(Event::Lost { messages, .. }) | NodeEvent::Dropped { messages, .. } => {
-                self.lost = self.lost.saturating_add(messages);
-            }
-            NodeEvent::Engine(Event::StateChanged {
-                from: State::FinWait2 | State::Closing,
-                to: State::Closed,
-                ..
-            }) => self.had_the_last_word = true,
-            NodeEvent::Engine(Event::ShutdownComplete { outcome }) => {
-                let now = outbox.now();
-                self.left = Some(Left {
-                    outcome,
-                    since: now,
-                    linked: now,
-                });
-                outbox.wake_after(Duration::ZERO);
-            }
-            _ => {}
+        self.linger.hear(outbox, event);
+        if let NodeEvent::Engine(Event::Lost { messages, .. }) | NodeEvent::Dropped { messages, .. } = *event
+        {
+            self.lost = self.lost.saturating_add(messages);
         }
         if let Some(line) = EventLine::of(event) {
             write_line(&mut self.lines, &line);
@@ -156,8 +90,6 @@ impl Application for App {
 
     fn idle(&mut self, outbox: &mut Outbox<'_>) {
         self.flush();
-        if self.left.is_some() {
-            self.linger(outbox);
-        }
+        self.linger.stop_when_over(outbox, &self.peers);
     }
 }

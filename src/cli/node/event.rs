@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// An event as it is told.
 #[derive(Serialize)]
-pub(super) struct EventLine {
+pub(in crate::cli) struct EventLine {
     #[serde(flatten)]
     what: What,
     /// The same as one line for people.
@@ -99,7 +99,7 @@ enum What {
 
 impl EventLine {
     /// The line for an event, unless it is the node's own business.
-    pub(super) fn of(event: &NodeEvent) -> Option<Self> {
+    pub(in crate::cli) fn of(event: &NodeEvent) -> Option<Self> {
         let what = match *event {
             NodeEvent::Engine(event) => of_engine(event)?,
             NodeEvent::DialFailed {
@@ -206,7 +206,7 @@ fn of_engine(event: Event) -> Option<What> {
 }
 
 /// What an outcome is called in lines.
-pub(super) const fn outcome_name(outcome: Outcome) -> &'static str {
+pub(in crate::cli) const fn outcome_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Clean => "clean",
         Outcome::WithoutFin => "without_fin",

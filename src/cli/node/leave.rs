@@ -71,7 +71,7 @@ fn leave_in_order(begun: &Receiver<()>, handle: &NodeHandle, deadline: Duration,
         handle.stop();
     }
     // The loop ends by itself, and with it the process: unless nobody reads what it has to say.
-    thread::sleep(super::LINGER_MAX + GRACE);
+    thread::sleep(super::linger::LINGER_MAX + GRACE);
     end_now(control);
 }
 

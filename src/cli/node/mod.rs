@@ -4,20 +4,20 @@
 //! writes. What they say goes through one bounded [`Outlet`].
 
 mod app;
-mod event;
+pub(super) mod event;
 mod feed;
 mod leave;
 mod line;
-mod order;
-mod outlet;
-mod setup;
+pub(super) mod linger;
+pub(super) mod order;
+pub(super) mod outlet;
+pub(super) mod setup;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use dlmwire_codec::NodeId;
@@ -124,7 +124,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Log {
+pub(super) enum Log {
     Off,
     Error,
     Warn,
@@ -232,7 +232,7 @@ fn start_control(setup: &Setup, handle: &dlmwire_node::NodeHandle) -> Result<Ser
 }
 
 /// What the libraries log goes to standard error, a line each.
-fn start_log(level: Log) {
+pub(super) fn start_log(level: Log) {
     let level = match level {
         Log::Off => LevelFilter::OFF,
         Log::Error => LevelFilter::ERROR,
@@ -259,10 +259,3 @@ fn cannot_node(setup: &Setup, error: &NodeError) -> Error {
         reason: error.to_string(),
     }
 }
-
-/// How long a node stays behind its last connection if a peer may have missed the last acknowledgement: it comes
-/// back for it.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// The longest time to stay after everything was left, connections or not.
-const LINGER_MAX: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The longest line in bytes: the longest payload with every byte escaped, and room for the rest.
-pub(super) const LINE_BYTES_MAX: usize = 6 * PAYLOAD_BYTES_MAX + 1024;
+pub(in crate::cli) const LINE_BYTES_MAX: usize = 6 * PAYLOAD_BYTES_MAX + 1024;
 
 /// What a line asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -137,7 +137,7 @@ fn payload(data: Option<String>, hex: Option<&str>) -> Result<Vec<u8>, String> {
 }
 
 /// Digits in pairs and nothing else: there is one way to write it.
-fn from_hex(text: &str) -> Result<Vec<u8>, String> {
+pub(in crate::cli) fn from_hex(text: &str) -> Result<Vec<u8>, String> {
     let digit = |byte: u8| {
         char::from(byte)
             .to_digit(16)
@@ -166,7 +166,7 @@ fn without_place(error: &serde_json::Error) -> String {
 }
 
 /// Reads lines of bounded length and counts them.
-pub(super) struct Lines<R> {
+pub(in crate::cli) struct Lines<R> {
     input: R,
     line: Vec<u8>,
     count: u64,
@@ -174,14 +174,14 @@ pub(super) struct Lines<R> {
 
 /// A line of input.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Line<'a> {
+pub(in crate::cli) enum Line<'a> {
     Whole(&'a [u8]),
     /// It is longer than [`LINE_BYTES_MAX`] and was skipped.
     TooLong,
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) const fn new(input: R) -> Self {
+    pub(in crate::cli) const fn new(input: R) -> Self {
         Self {
             input,
             line: Vec::new(),
@@ -190,12 +190,12 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The number of the last line, from 1 on.
-    pub(super) const fn count(&self) -> u64 {
+    pub(in crate::cli) const fn count(&self) -> u64 {
         self.count
     }
 
     /// The next line without its end; `None` at the end of input.
-    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(in crate::cli) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let mut skipping = false;
         let mut begun = false;

@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 4 << 20;
 
 /// A bounded buffer between the threads that speak and the one that writes.
 #[derive(Default)]
-pub(super) struct Outlet {
+pub(in crate::cli) struct Outlet {
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -36,7 +36,7 @@ enum Phase {
 
 impl Outlet {
     /// Adds whole lines, when there is room.
-    pub(super) fn put(&self, lines: &[u8]) {
+    pub(in crate::cli) fn put(&self, lines: &[u8]) {
         let mut waiting = self.lock();
         while waiting.bytes.len() >= BYTES_MAX && waiting.phase == Phase::Open {
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -48,19 +48,19 @@ impl Outlet {
     }
 
     /// Adds a line.
-    pub(super) fn tell<T: Serialize>(&self, told: &T) {
+    pub(in crate::cli) fn tell<T: Serialize>(&self, told: &T) {
         let mut line = Vec::new();
         write_line(&mut line, told);
         self.put(&line);
     }
 
     /// Says that nothing comes any more.
-    pub(super) fn end(&self) {
+    pub(in crate::cli) fn end(&self) {
         self.become_phase(Phase::Ended);
     }
 
     /// Writes what is said until [`end`](Self::end), whole additions at a time.
-    pub(super) fn write_to(&self, out: &mut Output) -> Result<(), Error> {
+    pub(in crate::cli) fn write_to(&self, out: &mut Output) -> Result<(), Error> {
         let mut bytes = Vec::new();
         while self.take(&mut bytes) {
             let written = out.write_all(&bytes).and_then(|()| out.flush());
@@ -96,7 +96,7 @@ impl Outlet {
 }
 
 /// Appends a line of JSON.
-pub(super) fn write_line<T: Serialize>(line: &mut Vec<u8>, told: &T) {
+pub(in crate::cli) fn write_line<T: Serialize>(line: &mut Vec<u8>, told: &T) {
     // Only maps whose keys are no strings cannot be written, and memory never says no.
     serde_json::to_writer(&mut *line, told)
         .unwrap_or_else(|error| unreachable!("a line can be written: {error}"));

@@ -36,9 +36,9 @@ pub(super) struct Setup {
 
 /// Another node, as `--peer` names it.
 #[derive(Clone, Copy)]
-pub(super) struct Peer {
-    node: NodeId,
-    address: SocketAddr,
+pub(in crate::cli) struct Peer {
+    pub(in crate::cli) node: NodeId,
+    pub(in crate::cli) address: SocketAddr,
 }
 
 impl FromStr for Peer {
@@ -54,7 +54,7 @@ impl FromStr for Peer {
 }
 
 /// An address, with the port of DLM unless it has one.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+pub(in crate::cli) fn address(text: &str) -> Result<SocketAddr, String> {
     let bare = || {
         text.parse::<IpAddr>()
             .map(|address| SocketAddr::new(address, PORT))

@@ -39,6 +39,10 @@ const IF_NAME: u16 = 2;
 const IF_TSRESOL: [u8; 8] = [9, 0, 1, 0, 9, 0, 0, 0];
 const END_OF_OPTIONS: [u8; 4] = [0; 4];
 
+/// A packet's comment, and how much of one is written.
+const OPT_COMMENT: u16 = 1;
+const COMMENT_BYTES_MAX: usize = 4096;
+
 /// The longest name of an interface in Linux.
 const IF_NAME_BYTES_MAX: usize = 15;
 
@@ -78,6 +82,8 @@ pub struct CaptureWriter<W> {
     segment_bytes: usize,
     /// What initial sequence numbers are moved by: a port that is used again must not look like the same connection.
     offset: u32,
+    /// What the next packet's comment says.
+    comment: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,6 +108,7 @@ impl<W: Write> CaptureWriter<W> {
             format: Format::Pcap,
             segment_bytes: SEGMENT_BYTES,
             offset: 0,
+            comment: None,
         })
     }
 
@@ -131,7 +138,13 @@ impl<W: Write> CaptureWriter<W> {
             format: Format::Pcapng,
             segment_bytes: LOOPBACK_SEGMENT_BYTES,
             offset: 0,
+            comment: None,
         })
+    }
+
+    /// Gives the next packet a comment, of which the first 4096 bytes are kept; classic pcap has none.
+    pub fn comment(&mut self, text: impl Into<String>) {
+        self.comment = Some(text.into());
     }
 
     /// Ends the file and gives the output back.
@@ -160,6 +173,10 @@ impl<W: Write> CaptureWriter<W> {
             let [high, low] = [high, [a, b, c, d]].map(u32::from_le_bytes);
             let interface = 0;
             let head = [interface, high, low, length, length];
+            if let Some(comment) = self.comment.take() {
+                self.packet.resize(self.packet.len().next_multiple_of(4), 0);
+                self.packet.extend_from_slice(&comment_option(&comment)?);
+            }
             return write_block(&mut self.out, ENHANCED_PACKET, &head, &self.packet);
         }
         let seconds = u32::try_from(nanoseconds / 1_000_000_000).map_err(io::Error::other)?;
@@ -169,6 +186,21 @@ impl<W: Write> CaptureWriter<W> {
         }
         self.out.write_all(&self.packet)
     }
+}
+
+/// The options of a packet with this comment.
+fn comment_option(text: &str) -> io::Result<Vec<u8>> {
+    let text = text
+        .get(..text.floor_char_boundary(COMMENT_BYTES_MAX))
+        .unwrap_or_default();
+    let length = u16::try_from(text.len()).map_err(io::Error::other)?;
+    let mut option = Vec::new();
+    option.extend_from_slice(&OPT_COMMENT.to_le_bytes());
+    option.extend_from_slice(&length.to_le_bytes());
+    option.extend_from_slice(text.as_bytes());
+    option.resize(option.len().next_multiple_of(4), 0);
+    option.extend_from_slice(&END_OF_OPTIONS);
+    Ok(option)
 }
 
 /// Writes a block of pcapng: its type, words, bytes padded to whole words, and its length at both ends.

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use dlmwire_codec::{LockspaceId, NodeId};
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use super::check_text;
 use super::cluster::NamingArgs;
+use super::cross;
 use super::error::Error;
 use super::output::Output;
 use super::reading::{self, Stop};
@@ -25,13 +27,14 @@ Examples:
   dlmwire check --fail-on warn *.pcap.zst          be strict: a known weakness is a failure too
   tcpdump -w - port 21064 | dlmwire check -        what is being captured, until tcpdump ends
   dlmwire check --kernel-log 2=dmesg.txt c.pcap    tell what node 2 took from what it was only sent
+  dlmwire check --trace 1=trace.txt c.pcap         the same from node 1's trace events, exactly
   dlmwire check --format jsonl c.pcap | jq 'select(.severity == \"error\")'
 
 Exit codes:
   0  the capture conforms: nothing was found at or above --fail-on
   1  something was
-  2  a capture could not be read, or not to its end, or holds no DLM frame, or a kernel log says
-     nothing of dlm; standard error says which and why";
+  2  a capture could not be read, or not to its end, or holds no DLM frame, or a kernel log or trace
+     says nothing of dlm; standard error says which and why";
 
 /// Judges captures of DLM traffic: a summary, what was found, a verdict
 ///
@@ -61,6 +64,11 @@ pub(crate) struct Args {
     /// be given several times
     #[arg(long, value_name = "[ID=]FILE")]
     kernel_log: Vec<LogArg>,
+
+    /// A node's kernel trace: `ID=FILE`, text of its dlm events (dlmwire cross --help says how to make it). May be
+    /// given several times
+    #[arg(long, value_name = "ID=FILE", value_parser = TraceArg::from_str)]
+    trace: Vec<TraceArg>,
 
     #[command(flatten)]
     cluster: NamingArgs,
@@ -114,6 +122,27 @@ impl FromStr for LogArg {
                 node: None,
                 path: text.into(),
             },
+        })
+    }
+}
+
+/// A kernel trace and whose it is.
+#[derive(Clone)]
+struct TraceArg {
+    node: NodeId,
+    path: PathBuf,
+}
+
+impl FromStr for TraceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (node, path) = text
+            .split_once('=')
+            .ok_or("a trace has to say whose it is: ID=FILE")?;
+        Ok(Self {
+            node: cross::node_id(node)?,
+            path: path.into(),
         })
     }
 }
@@ -207,10 +236,15 @@ fn known(args: &Args, mut complain: impl FnMut(Error) -> io::Result<()>) -> Resu
         }
         kernel_logs.push(read);
     }
+    let mut traces = Vec::new();
+    for trace in &args.trace {
+        traces.push((trace.node, Arc::new(cross::read_trace(&trace.path)?)));
+    }
     Ok(Known {
         nodes: nodes.into_iter().map(|(address, node)| (node, address)).collect(),
         lockspaces,
         kernel_logs,
+        traces,
     })
 }
 

@@ -29,9 +29,11 @@ pub mod rules;
 mod sentences;
 pub(crate) mod stations;
 mod tally;
+mod trace_check;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use dlmwire_codec::{Frame, LockspaceId, NodeId, RawFrame, Version};
 use dlmwire_midcomms::Time;
@@ -47,6 +49,8 @@ use crate::check::pairs::Pairs;
 use crate::check::sentences::Sentence;
 use crate::check::stations::Stations;
 use crate::check::tally::Tally;
+use crate::check::trace_check::TraceCheck;
+use crate::trace::Trace;
 
 pub use finding::{Finding, Findings, KEPT_PER_RULE, Party, Severity};
 pub use kernel_log::{KernelLog, LogEntry, LogLine};
@@ -65,6 +69,8 @@ pub struct Known {
     pub lockspaces: BTreeMap<LockspaceId, String>,
     /// Kernel logs of the nodes, to tell what was delivered from what was processed.
     pub kernel_logs: Vec<KernelLog>,
+    /// Kernel traces and whose they are: what a node really took.
+    pub traces: Vec<(NodeId, Arc<Trace>)>,
 }
 
 /// Judges a capture while it is read.
@@ -81,6 +87,7 @@ pub struct Checker {
     messages: Messages,
     findings: Findings,
     log: LogCheck,
+    traces: TraceCheck,
     pairs: Pairs,
     first: Option<Stamp>,
     last: Stamp,
@@ -100,6 +107,7 @@ impl Checker {
             messages: Messages::default(),
             findings: Findings::default(),
             log: LogCheck::new(&known.kernel_logs),
+            traces: TraceCheck::new(&known.nodes, &known.traces),
             pairs: Pairs::default(),
             first: None,
             last: Stamp::default(),
@@ -128,7 +136,8 @@ impl Checker {
             .messages
             .end(last, &heard)
             .into_iter()
-            .chain(self.log.end(last));
+            .chain(self.log.end(last))
+            .chain(self.traces.end(last));
         for (nodes, stamp, sentence) in told.collect::<Vec<_>>() {
             let parties = nodes.into_iter().map(Party::Node).collect();
             self.push(stamp, parties, sentence);
@@ -344,6 +353,7 @@ impl Sink for Checker {
     fn event(&mut self, stamp: Stamp, event: Event<'_>) {
         self.first.get_or_insert(stamp);
         self.last = stamp;
+        self.traces.event(stamp, event);
         let sender = |link, from| self.links.get(&link).map(|ends| by_side(*ends, from).0);
         match event {
             // What was under way when a link was reset was sent all the same; the receiver may have read it.

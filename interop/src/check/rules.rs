@@ -395,6 +395,26 @@ rules! {
         "Log and capture are of different runs, or the capture misses frames."
         "Nothing: this is about the evidence."
         "kernel-observed";
+    KTRC_THROWN_AWAY "DLM-KTRC-001" Note "delivered and not processed"
+        "The kernel's trace has no event for a message that the capture shows delivered on a link that was reset."
+        "The kernel threw the message away unread; it takes the copy that is sent again, if there is one."
+        "Normal after a reset."
+        "kernel-observed";
+    KTRC_DIFFERS "DLM-KTRC-002" Error "kernel trace and capture disagree"
+        "An event of the kernel's trace has no frame, a frame has no event and no reason for that, or both differ."
+        "What the kernel processed is not what the wire carried: lost, changed, out of order or done twice."
+        "Nothing that any known kernel does."
+        "kernel-observed";
+    KTRC_NEVER_SENT "DLM-KTRC-003" Note "committed and never sent"
+        "The kernel's lock layer gave a message away to be sent that never came to the wire."
+        "Its conversation ended first: fenced, or reset with nobody left to send it to."
+        "Normal when a node is fenced."
+        "midcomms 6";
+    KTRC_PARTIAL "DLM-KTRC-004" Warn "kernel trace is not whole"
+        "The kernel lost events, lines cannot be read, the clocks do not agree, or the node is not in the capture."
+        "What has no event may have had one: less can be said."
+        "A larger trace buffer (buffer_size_kb) loses nothing."
+        "kernel-observed";
 }
 
 /// The rule with this id.

@@ -274,6 +274,10 @@ const SHOWN_ELSEWHERE: &[(&str, &str)] = &[
     ("DLM-CAP-005", "link_from_an_address_to_itself_is_not_judged"),
     ("DLM-CAP-007", "check/evidence.rs"),
     ("DLM-KLOG-002", "check/log_check.rs"),
+    ("DLM-KTRC-001", "tests/cross"),
+    ("DLM-KTRC-002", "tests/cross"),
+    ("DLM-KTRC-003", "tests/cross"),
+    ("DLM-KTRC-004", "tests/cross"),
 ];
 
 #[test]

@@ -134,7 +134,7 @@ pub(super) fn end_stays_the_end<T: Transport>(world: &World<'_, T>) -> Outcome {
     })
 }
 
-/// Both ends close their direction with bytes under way: all arrive, and both ends see the end.
+/// Both ends close with bytes under way: all arrive, and both ends see the end, with half-close or without.
 pub(super) fn both_ends_close_at_once<T: Transport>(world: &World<'_, T>) -> Outcome {
     let mut joined = world.joined()?;
     let (from_a, from_b) = (pattern(13, 200_000), pattern(14, 200_000));
@@ -152,9 +152,6 @@ pub(super) fn both_ends_close_at_once<T: Transport>(world: &World<'_, T>) -> Out
         .link
         .close_send()
         .map_err(|e| format!("close_send failed: {e}"))?;
-    if !joined.a.transport.capabilities().half_close {
-        return Ok(());
-    }
     world.wait_for("both ends have seen the end", || {
         joined.a.read()?;
         joined.b.read()?;

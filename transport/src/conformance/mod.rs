@@ -96,9 +96,21 @@ macro_rules! checks {
 
         /// Makes one `#[test]` of every check of [`conformance`](crate::conformance).
         ///
-        /// Takes an expression that gives a [`Suite`](crate::conformance::Suite), evaluated for each.
+        /// Takes an expression that gives a [`Suite`](crate::conformance::Suite), evaluated for each; before it,
+        /// for a transport that not every host has, `ignore = "why",`.
         #[macro_export]
         macro_rules! conformance_tests {
+            (ignore = $d why:literal, $d suite:expr) => {
+                $(
+                    #[test]
+                    #[ignore = $d why]
+                    fn $name() {
+                        if let Err(failure) = $d suite.check(stringify!($name)) {
+                            panic!("{failure}");
+                        }
+                    }
+                )+
+            };
             ($d suite:expr) => {
                 $(
                     #[test]

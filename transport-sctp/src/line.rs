@@ -1,0 +1,437 @@
+//! One association, and what the transport must know of it to tell readiness.
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use dlmwire_codec::NodeId;
+use dlmwire_transport::{Link, Ready, Received, Token};
+use mio::event::Event;
+use socket2::Socket;
+
+use crate::RECORD_BYTES_MAX;
+use crate::error::{LossReason, in_operation};
+use crate::event::{LinkEvent, LinkEvents, LinkReport, Path};
+use crate::notification::{Assembly, Notification};
+use crate::{socket, sys};
+
+/// Slices that the system takes in one call.
+const SLICES_MAX: usize = 1024;
+
+/// Records that a dropped link throws away unread, so that the system ends it in order; a buffer of 4 MiB holds
+/// about so many small ones.
+const DRAIN_READS_MAX: usize = 64 * 1024;
+
+/// One association with a node.
+///
+/// After [`Ready::Failed`] every operation gives the full reason. Dropping a link ends the association in order;
+/// what was sent still arrives.
+#[derive(Debug)]
+pub struct SctpLink {
+    line: Arc<Line>,
+    notification: Assembly,
+    /// How the association ended, once that is known.
+    over: Option<Over>,
+    aborted: bool,
+}
+
+/// How an association ended.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    InOrder,
+    System(i32),
+    Lost(LossReason),
+}
+
+impl SctpLink {
+    pub(crate) fn new(line: Arc<Line>) -> Self {
+        Self {
+            line,
+            notification: Assembly::default(),
+            over: None,
+            aborted: false,
+        }
+    }
+
+    /// The paths of the association, as they are now; none before it is up.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, for example that the association is over.
+    pub fn paths(&self) -> io::Result<Vec<Path>> {
+        socket::paths(self.as_fd())
+    }
+
+    /// Makes the path to this address of the peer the one that is sent to first.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, for example that the association has no such path.
+    pub fn set_primary(&self, address: IpAddr) -> io::Result<()> {
+        let mut primary = self.line.peer_address;
+        primary.set_ip(address);
+        socket::set_primary(self.as_fd(), primary)
+    }
+
+    /// Reads until the buffer is full, nothing is there, or the end is known; how many bytes.
+    fn fill(&mut self, buffer: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while filled < buffer.len() && self.over.is_none() {
+            let room = &mut buffer[filled..];
+            match retry(|| sys::receive(self.line.socket.as_fd(), room)) {
+                Ok(piece) if piece.notification => {
+                    let taken = self.notification.take(&room[..piece.bytes], piece.complete);
+                    if let Some(notification) = taken {
+                        self.note(notification);
+                    }
+                }
+                // A socket that never was connected looks closed.
+                Ok(piece) if piece.bytes == 0 => {
+                    let failed = self.line.failed.get();
+                    self.over = Some(failed.map_or(Over::InOrder, |code| Over::System(*code)));
+                }
+                Ok(piece) => filled += piece.bytes,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) => self.over = Some(over_by(&e)),
+            }
+        }
+        filled
+    }
+
+    /// Tells what a notification says, and draws the consequence.
+    fn note(&mut self, notification: Notification) {
+        let (event, over) = match notification {
+            Notification::Up => (LinkEvent::Up, None),
+            Notification::Lost { cause } => {
+                let lost = Over::Lost(LossReason::Aborted { cause });
+                // The system's own word tells an ABORT from a peer that has fallen silent.
+                let said = self.line.socket.take_error().ok().flatten();
+                let over = said.as_ref().map_or(lost, |said| match said.kind() {
+                    io::ErrorKind::TimedOut => over_by(said),
+                    _ => lost,
+                });
+                (LinkEvent::Lost { cause }, Some(over))
+            }
+            Notification::Restarted => (LinkEvent::Restarted, Some(Over::Lost(LossReason::Restarted))),
+            Notification::Ended => (LinkEvent::Ended, Some(Over::InOrder)),
+            Notification::NotMade => (
+                LinkEvent::Lost { cause: 0 },
+                Some(Over::Lost(LossReason::NotMade)),
+            ),
+            Notification::PeerShutsDown => (LinkEvent::PeerShutsDown, None),
+            Notification::PartLost => (
+                LinkEvent::Lost { cause: 0 },
+                Some(Over::Lost(LossReason::RecordCut)),
+            ),
+            Notification::Path { address, change } => {
+                let Some(event) = path_event(address, change) else {
+                    return;
+                };
+                (event, None)
+            }
+            Notification::Other => return,
+        };
+        self.over = over;
+        self.line.events.push(LinkReport {
+            token: self.line.token,
+            node: self.line.node,
+            event,
+        });
+    }
+
+    /// What an operation says of a link that is over.
+    fn loss(&self, operation: &str, over: Over) -> io::Error {
+        self.line.lost(
+            operation,
+            match over {
+                Over::InOrder => io::Error::new(io::ErrorKind::BrokenPipe, "association ended"),
+                Over::System(code) => io::Error::from_raw_os_error(code),
+                Over::Lost(reason) => io::Error::new(reason.kind(), reason),
+            },
+        )
+    }
+}
+
+impl Link for SctpLink {
+    /// As [`Link::receive`]. Records and their ends do not show: a frame may span them, and one call may bring
+    /// many.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        if buffer.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let filled = self.fill(buffer);
+        if filled > 0 {
+            // The end is known already, and the system tells it no more.
+            if self.over.is_some() {
+                self.line.again.push(self.line.token);
+            }
+            return Ok(Received::Bytes(filled));
+        }
+        match self.over {
+            None => Err(io::ErrorKind::WouldBlock.into()),
+            Some(Over::InOrder) => {
+                self.line.ended.store(true, Ordering::Release);
+                Ok(Received::End)
+            }
+            Some(over) => Err(self.loss("receive from", over)),
+        }
+    }
+
+    /// As [`Link::send`]: one record of at most [`RECORD_BYTES_MAX`] bytes, taken whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Besides those, `BrokenPipe` if the association has ended or is ending in order, and `InvalidInput` for a
+    /// longer record.
+    fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let line = &*self.line;
+        let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+        if let Some(over) = self.over {
+            return Err(self.loss("send to", over));
+        }
+        if wanted == 0 {
+            return Ok(0);
+        }
+        if wanted > RECORD_BYTES_MAX {
+            let text = format!("record of {wanted} bytes exceeds {RECORD_BYTES_MAX}");
+            return Err(line.lost("send to", io::Error::new(io::ErrorKind::InvalidInput, text)));
+        }
+        // Set before the call: room may come, and be told on another thread, before the call returns.
+        line.blocked.store(true, Ordering::Release);
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        let sent = if slices.len() <= SLICES_MAX {
+            retry(|| line.socket.send_vectored_with_flags(slices, flags))
+        } else {
+            let record: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            retry(|| line.socket.send_with_flags(&record, flags))
+        };
+        match sent {
+            Ok(taken) => {
+                line.blocked.store(taken < wanted, Ordering::Release);
+                Ok(taken)
+            }
+            Err(e) if e.raw_os_error() == Some(libc::ESHUTDOWN) => Err(line.lost(
+                "send to",
+                io::Error::new(io::ErrorKind::BrokenPipe, "association is ending"),
+            )),
+            Err(e) => Err(line.lost("send to", e)),
+        }
+    }
+
+    /// Ends the association in both directions: SCTP has no half-close.
+    ///
+    /// What either end had already taken still arrives, then both receive the end; nothing can be sent any more, here
+    /// at once and there as soon as the peer's system hears of it. On TCP the other direction goes on; a caller
+    /// that has to hear the peer out first must do so by its own protocol, as DLM does by `FIN`.
+    ///
+    /// An association that is over already stays so.
+    fn close_send(&mut self) -> io::Result<()> {
+        match self.line.socket.shutdown(Shutdown::Write) {
+            // The peer was first.
+            Err(e) if e.kind() == io::ErrorKind::NotConnected && self.line.was_up() => Ok(()),
+            outcome => outcome.map_err(|e| self.line.lost("end the association with", e)),
+        }
+    }
+
+    /// Sends an ABORT. Never to a kernel: its DLM resends nothing then (spec: kernel-lab 7).
+    fn abort(mut self) {
+        self.aborted = true;
+        // The socket closes in any case; if lingering cannot be set, the peer sees an end instead of an abort.
+        let _ = self.line.socket.set_linger(Some(Duration::ZERO));
+    }
+
+    fn peer_address(&self) -> SocketAddr {
+        self.line.peer_address
+    }
+}
+
+impl Drop for SctpLink {
+    fn drop(&mut self) {
+        if !self.aborted {
+            drain(&self.line.socket);
+        }
+    }
+}
+
+impl AsFd for SctpLink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.line.socket.as_fd()
+    }
+}
+
+/// An association as link and transport share it; the transport's reference is weak.
+#[derive(Debug)]
+pub(crate) struct Line {
+    socket: Socket,
+    token: Token,
+    node: NodeId,
+    peer_address: SocketAddr,
+    primary: Option<IpAddr>,
+    dialing: AtomicBool,
+    failed: OnceLock<i32>,
+    /// The last send was not taken.
+    blocked: AtomicBool,
+    /// The end has been received.
+    ended: AtomicBool,
+    again: Again,
+    events: LinkEvents,
+}
+
+/// What is still to be told as readable, though the system tells it no more.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Again(Arc<Mutex<Vec<Token>>>);
+
+/// Who is at the other end, and what of.
+pub(crate) struct Far {
+    pub(crate) node: NodeId,
+    pub(crate) address: SocketAddr,
+    /// What is sent to first, if it is to be another.
+    pub(crate) primary: Option<IpAddr>,
+    pub(crate) dialing: bool,
+}
+
+impl Line {
+    pub(crate) fn new(socket: Socket, token: Token, far: Far, again: Again, events: LinkEvents) -> Self {
+        let line = Self {
+            socket,
+            token,
+            node: far.node,
+            peer_address: far.address,
+            primary: far.primary,
+            dialing: AtomicBool::new(far.dialing),
+            failed: OnceLock::new(),
+            blocked: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            again,
+            events,
+        };
+        if !far.dialing {
+            line.prefer();
+        }
+        line
+    }
+
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+
+    /// Translates what the system told.
+    pub(crate) fn tell(&self, event: &Event, ready: &mut Vec<Ready>) {
+        if self.dialing.load(Ordering::Acquire) {
+            let Some(outcome) = self.dial_outcome() else {
+                return;
+            };
+            self.dialing.store(false, Ordering::Release);
+            ready.push(outcome);
+            if matches!(outcome, Ready::Failed(..)) {
+                return;
+            }
+            self.prefer();
+        }
+        let broken = event.is_error() || event.is_write_closed();
+        let readable = event.is_readable() || event.is_read_closed();
+        if (broken || readable) && !self.ended.load(Ordering::Acquire) {
+            ready.push(Ready::Readable(self.token));
+        }
+        // The system tells room with every other event too; only who waits for it wants to know.
+        if (event.is_writable() || broken) && self.blocked.load(Ordering::Acquire) {
+            ready.push(Ready::Writable(self.token));
+        }
+    }
+
+    /// What has become of a dial; `None` while it is going on.
+    fn dial_outcome(&self) -> Option<Ready> {
+        let error = match self.socket.take_error() {
+            Ok(None) => match self.socket.peer_addr() {
+                Ok(_) => return Some(Ready::Dialed(self.token)),
+                Err(e) if e.kind() == io::ErrorKind::NotConnected => return None,
+                Err(e) => e,
+            },
+            Ok(Some(e)) | Err(e) => e,
+        };
+        // The first reason stays: `set` fails only if there is one.
+        let _ = self.failed.set(error.raw_os_error().unwrap_or_default());
+        Some(Ready::Failed(self.token, error.kind()))
+    }
+
+    /// Sends to the preferred address first; it stays as it is if the association does not have it.
+    fn prefer(&self) {
+        if let Some(ip) = self.primary.filter(|ip| *ip != self.peer_address.ip()) {
+            let mut address = self.peer_address;
+            address.set_ip(ip);
+            let _ = socket::set_primary(self.socket.as_fd(), address);
+        }
+    }
+
+    fn was_up(&self) -> bool {
+        !self.dialing.load(Ordering::Acquire) && self.failed.get().is_none()
+    }
+
+    fn lost(&self, operation: &str, error: io::Error) -> io::Error {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return error;
+        }
+        let (operation, error) = match self.failed.get() {
+            Some(code) => ("connect to", io::Error::from_raw_os_error(*code)),
+            None => (operation, error),
+        };
+        in_operation(
+            format_args!("{operation} node {} at {}", self.node, self.peer_address),
+            error,
+        )
+    }
+}
+
+impl Again {
+    pub(crate) fn take(&self) -> Vec<Token> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn push(&self, token: Token) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(token);
+    }
+}
+
+/// Throws away what has come, for with unread bytes the system would abort the association when it is closed.
+pub(crate) fn drain(socket: &Socket) {
+    let mut buffer = [0; RECORD_BYTES_MAX];
+    for _ in 0..DRAIN_READS_MAX {
+        match retry(|| sys::receive(socket.as_fd(), &mut buffer)) {
+            Ok(piece) if piece.bytes > 0 => {}
+            _ => return,
+        }
+    }
+}
+
+fn over_by(error: &io::Error) -> Over {
+    error
+        .raw_os_error()
+        .map_or(Over::Lost(LossReason::Aborted { cause: 0 }), Over::System)
+}
+
+/// The states of a path that the system tells of.
+fn path_event(address: IpAddr, change: i32) -> Option<LinkEvent> {
+    Some(match change {
+        0 => LinkEvent::PathUp(address),
+        1 => LinkEvent::PathDown(address),
+        2 => LinkEvent::PathRemoved(address),
+        3 => LinkEvent::PathAdded(address),
+        4 => LinkEvent::PathPrimary(address),
+        5 => LinkEvent::PathConfirmed(address),
+        6 => LinkEvent::PathSuspect(address),
+        _ => return None,
+    })
+}
+
+/// Calls again while a signal interrupts.
+fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,12 +1,15 @@
 //! Measurements of dlmwire.
 //!
 //! What is measured lives here, so that every program measures the same loops: [`mix`] makes the traffic,
-//! [`codec`] goes through it with the crate, [`hand`] without. `README.md` says how to run them and what came
+//! [`codec`] goes through it with the crate, [`hand`] without; [`engine`] and [`nodes`] carry messages without an
+//! operating system. `README.md` says how to run them and what came
 //! out.
 
 pub mod codec;
+pub mod engine;
 pub mod hand;
 pub mod mix;
+pub mod nodes;
 pub mod ratios;
 
 /// What a loop has seen, so that no loop can see less than the others and nothing is optimised away.

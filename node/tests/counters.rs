@@ -146,6 +146,93 @@ fn saturated_stream_needs_one_write_for_200_messages_and_at_most_one_ack_per_rea
         acks,
         "a write for each, and none besides"
     );
+    // Each message is a frame of 240 bytes.
+    if 200_000 * 240 / reads >= 64 << 10 {
+        assert!(
+            acks <= 200_000 / 256,
+            "{acks} acknowledgements for 200000 messages"
+        );
+    } else {
+        eprintln!("SKIPPED acknowledgements per message: {reads} reads are short");
+    }
+}
+
+/// Calls as soon as the last answer has come.
+#[derive(Default)]
+struct Caller {
+    called: u64,
+    answered: u64,
+    goal: u64,
+}
+
+impl Application for Caller {
+    fn deliver(&mut self, outbox: &mut Outbox<'_>, delivery: &Delivery<'_>) {
+        self.answered += 1;
+        if self.goal == 0 {
+            outbox.send_payload(delivery.node, group(), &[2; 128]).unwrap();
+        }
+    }
+
+    fn idle(&mut self, outbox: &mut Outbox<'_>) {
+        if self.called == self.answered && self.called < self.goal {
+            outbox.send_payload(id(2), group(), &[1; 128]).unwrap();
+            self.called += 1;
+        }
+    }
+}
+
+#[test]
+fn round_trip_needs_three_system_calls_on_each_side_and_the_ack_rides_along() {
+    let mut node = 0;
+    let mut pair = tcp().map(|transport| {
+        node += 1;
+        Host::new(config(node), transport, Caller::default())
+    });
+    join_all(&mut pair);
+    world::during(&mut pair, Duration::from_millis(100));
+    pair[0].app.goal = 1;
+    until(&mut pair, "the first answer", |pair| pair[0].app.answered == 1);
+    // The first answer's acknowledgement has nothing to ride with.
+    world::during(&mut pair, Duration::from_millis(50));
+    let counts = |pair: &[Host<_, Caller>; 2]| {
+        pair.each_ref().map(|host| {
+            let acks = host
+                .peer(if host.handle.node() == id(1) { 2 } else { 1 })
+                .counters
+                .acks_sent;
+            [
+                host.remote.waits(),
+                host.remote.reads(),
+                host.remote.writes(),
+                acks,
+            ]
+        })
+    };
+    let before = counts(&pair);
+    pair[0].app.goal = 1001;
+    // The turn that sends the first question had nothing to wait for.
+    pair[0].turn();
+    while pair[0].app.answered < 1001 {
+        for host in [1, 0] {
+            pair[host]
+                .node
+                .turn(&mut pair[host].app, world::DEADLINE)
+                .unwrap();
+        }
+    }
+    let after = counts(&pair);
+    for (at, (before, after)) in before.iter().zip(after).enumerate() {
+        let [waits, reads, writes, acks] = [0, 1, 2, 3].map(|of| after[of] - before[of]);
+        // The side that asks turned once more, before anything had come, and its last turn acknowledges alone.
+        let once_more = u64::from(at == 0);
+        let side = format!("node {}: {waits} waits, {reads} reads, {writes} writes", at + 1);
+        assert_eq!(
+            [waits, reads, writes],
+            [1000 + once_more, 1000, 1000 + once_more],
+            "{side}"
+        );
+        assert_eq!(acks, 1000, "{side}, {acks} acknowledgements");
+    }
 }
 
 #[test]
@@ -189,6 +276,44 @@ fn what_is_queued_for_a_peer_leaves_in_one_write() {
     let before = pair[0].remote.writes();
     pair[0].turn();
     assert_eq!(pair[0].remote.writes() - before, 1);
+}
+
+/// Sends 32 messages to each of its peers, once.
+#[derive(Default)]
+struct Spread {
+    peers: Vec<u32>,
+    came: u64,
+}
+
+impl Application for Spread {
+    fn deliver(&mut self, _: &mut Outbox<'_>, _: &Delivery<'_>) {
+        self.came += 1;
+    }
+
+    fn idle(&mut self, outbox: &mut Outbox<'_>) {
+        for peer in self.peers.drain(..) {
+            for _ in 0..32 {
+                outbox.send_payload(id(peer), group(), &[1; 128]).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_queued_for_several_peers_leaves_in_one_write_each() {
+    let mut hosts: Vec<_> = (1..)
+        .zip(tcp_transports(5))
+        .map(|(node, transport)| Host::new(config(node), transport, Spread::default()))
+        .collect();
+    join_all(&mut hosts);
+    world::during(&mut hosts, Duration::from_millis(100));
+    hosts[0].app.peers = vec![2, 3, 4, 5];
+    let before = hosts[0].remote.writes();
+    hosts[0].turn();
+    assert_eq!(hosts[0].remote.writes() - before, 4);
+    until(&mut hosts, "all of them", |hosts| {
+        hosts.iter().skip(1).all(|host| host.app.came == 32)
+    });
 }
 
 #[test]

@@ -15,7 +15,7 @@ use dlmwire_midcomms::engine;
 pub use corosync::read_corosync_conf;
 pub use dlm_conf::{DlmConf, read_dlm_conf};
 pub use error::{FileError, Flaw};
-pub use file::{FileConfig, Member, PORT, Protocol, read_toml};
+pub use file::{Carrier, FileConfig, Member, PORT, Protocol, read_toml};
 
 /// The settings of a [`Node`](crate::Node). Built once, checked by [`check`](Self::check).
 #[derive(Clone, PartialEq, Debug)]

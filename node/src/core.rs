@@ -13,7 +13,7 @@ use crate::HandleError;
 use crate::application::{Application, Outbox};
 use crate::clock::{after, earlier};
 use crate::config::NodeConfig;
-use crate::dialer::Dialer;
+use crate::dialer::{Dialer, Progress};
 use crate::event::NodeEvent;
 use crate::hello;
 use crate::log::Limiters;
@@ -372,9 +372,13 @@ impl Core {
     /// Does what an event of the engine asks of the loop, besides its links.
     pub(crate) fn note(&mut self, event: &Event) {
         match *event {
-            Event::LinkWanted { node } => self.dialer.wanted(self.now, node),
+            Event::LinkWanted { node } => {
+                let progress = self.progress(node);
+                self.dialer.wanted(self.now, node, progress);
+            }
             Event::Connected { node, .. } => {
-                self.dialer.connected(self.now, node);
+                let progress = self.progress(node);
+                self.dialer.connected(self.now, node, progress);
                 self.touch(node);
                 // A peer that only repeats its FIN is not asked: its conversation is over.
                 let wanted = self.is_member(node) || self.engine.state(node) != State::Closed;
@@ -507,6 +511,14 @@ impl Core {
         self.engine
             .peer(self.now, node)
             .is_some_and(|peer| !peer.lockspaces.is_empty())
+    }
+
+    fn progress(&self, node: NodeId) -> Progress {
+        let peer = self.engine.peer(self.now, node);
+        peer.map_or(Progress::NONE, |peer| Progress {
+            recv_next: peer.recv_next,
+            acknowledged: peer.counters.sent.saturating_sub(peer.send_queue_count.into()),
+        })
     }
 
     fn version_is_unknown(&self, node: NodeId) -> bool {

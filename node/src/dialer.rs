@@ -2,12 +2,12 @@
 //!
 //! Whoever needs a link is dialed at once; a dial that fails is repeated after a pause that doubles up to a limit,
 //! with some jitter so that nodes which lost each other do not meet in step for ever. A lost connection is
-//! replaced at once, unless the one before was lost as quickly: then the pauses apply, too.
+//! replaced at once, unless the one before was lost as quickly and nothing came of either: then the pauses apply, too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dlmwire_codec::NodeId;
+use dlmwire_codec::{NodeId, Seq};
 use dlmwire_midcomms::{LinkId, Time};
 
 use crate::clock::{after, earlier, nanos};
@@ -30,7 +30,24 @@ struct Dial {
     phase: Phase,
     /// Dials that failed, and connections that were lost at once, in a row.
     attempts: u32,
-    connected_since: Option<Time>,
+    connected: Option<(Time, Progress)>,
+}
+
+/// How far the conversation with a peer has come: what differs later has come further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Progress {
+    /// The number expected next.
+    pub(crate) recv_next: Seq,
+    /// Numbered messages of ours that need not be kept any more.
+    pub(crate) acknowledged: u64,
+}
+
+impl Progress {
+    /// Of a peer that is not known yet.
+    pub(crate) const NONE: Self = Self {
+        recv_next: Seq::new(0),
+        acknowledged: 0,
+    };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -84,15 +101,16 @@ impl Dialer {
     }
 
     /// The peer needs a link.
-    pub(crate) fn wanted(&mut self, now: Time, node: NodeId) {
+    pub(crate) fn wanted(&mut self, now: Time, node: NodeId, progress: Progress) {
         let dial = self.dials.entry(node).or_default();
         if dial.phase != Phase::Idle {
             return;
         }
         let mut pause = Duration::ZERO;
-        if let Some(since) = dial.connected_since.take() {
-            // A connection that lived shorter than the first pause says nothing good about the peer.
-            if now.since(since) >= nanos(self.delay) {
+        if let Some((since, before)) = dial.connected.take() {
+            // A connection that lived shorter than the first pause and served for nothing says nothing good about
+            // the peer.
+            if now.since(since) >= nanos(self.delay) || progress != before {
                 dial.attempts = 0;
             } else {
                 dial.attempts = dial.attempts.saturating_add(1);
@@ -115,9 +133,9 @@ impl Dialer {
     }
 
     /// The peer has a sending link, whoever dialed it. A dial under way goes on: the peer may have taken it already.
-    pub(crate) fn connected(&mut self, now: Time, node: NodeId) {
+    pub(crate) fn connected(&mut self, now: Time, node: NodeId, progress: Progress) {
         let dial = self.dials.entry(node).or_default();
-        dial.connected_since = Some(now);
+        dial.connected = Some((now, progress));
         if matches!(dial.phase, Phase::Waiting { .. }) {
             dial.phase = Phase::Idle;
         }

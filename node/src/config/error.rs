@@ -44,11 +44,6 @@ pub enum Flaw {
     Config(ConfigError),
     /// The nodes' addresses make no roster.
     Roster(RosterError),
-    /// `protocol` asks for a transport that this program does not contain.
-    SctpNotBuiltIn {
-        /// How that came about: `sctp`, or `detect` with several addresses per node.
-        protocol: &'static str,
-    },
 }
 
 impl FileError {
@@ -74,11 +69,6 @@ impl fmt::Display for FileError {
             Flaw::Missing { key } => write!(f, ": {key} is missing"),
             Flaw::Config(error) => write!(f, ": {error}"),
             Flaw::Roster(error) => write!(f, ": {error}"),
-            Flaw::SctpNotBuiltIn { protocol } => write!(
-                f,
-                ": protocol = {protocol}: the transport sctp is not built in; set protocol = \"tcp\" and give \
-                 each node one address"
-            ),
         }
     }
 }

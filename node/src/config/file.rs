@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `node` | required | our own node id |
 //! | `lockspace` | required | the group: a name, or an id as `0x12aabd2d` |
-//! | `protocol` | `tcp` | `tcp`, `sctp` or `detect`: several addresses per node make SCTP, one makes TCP |
+//! | `protocol` | `tcp` | `tcp`, `sctp` or `detect`: several addresses of our own node make SCTP, one makes TCP |
 //! | `port` | 21064 | what everybody listens on |
 //! | `mark` | 0 | `SO_MARK` of all sockets, 0 for none |
 //! | `control` | none | path of the control socket |
@@ -34,6 +34,7 @@
 //! | `seed` | 0 | of the dialer's jitter |
 //! | `[[nodes]]` | | a node, ourselves among them: `id`, `addresses`, perhaps `name` |
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub const PORT: u16 = 21064;
 pub struct FileConfig {
     /// The node's settings.
     pub node: NodeConfig,
+    /// What carries the frames. Whether this program has it is for whoever starts the node.
+    pub carrier: Carrier,
     /// Who has which address, checked.
     pub roster: Roster,
     /// All nodes in the order of the file, ourselves among them.
@@ -97,7 +100,8 @@ pub enum Protocol {
     Tcp,
     /// SCTP, with all addresses.
     Sctp,
-    /// SCTP if some node has several addresses, else TCP. Decided from the configuration alone.
+    /// SCTP if our own node has several addresses, else TCP, as kernels decide it: the same on all nodes only if
+    /// all have several or all have one. Decided from the configuration alone.
     Detect,
 }
 
@@ -112,17 +116,33 @@ impl Protocol {
         }
     }
 
-    /// Whether TCP is meant, or why nothing that we have.
-    fn check_tcp(self, members: &[Member]) -> Result<(), Flaw> {
-        let multihomed = members.iter().any(|member| member.addresses.len() > 1);
+    /// What it comes to for a node with so many addresses of its own.
+    pub const fn carrier(self, own_addresses: usize) -> Carrier {
         match self {
-            Self::Tcp => Ok(()),
-            Self::Detect if !multihomed => Ok(()),
-            Self::Detect => Err(Flaw::SctpNotBuiltIn {
-                protocol: "detect, with several addresses per node",
-            }),
-            Self::Sctp => Err(Flaw::SctpNotBuiltIn { protocol: "sctp" }),
+            Self::Tcp => Carrier::Tcp,
+            Self::Sctp => Carrier::Sctp,
+            Self::Detect if own_addresses > 1 => Carrier::Sctp,
+            Self::Detect => Carrier::Tcp,
         }
+    }
+}
+
+/// What carries the frames, decided.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Carrier {
+    /// TCP, to each node's first address.
+    Tcp,
+    /// SCTP, with all addresses.
+    Sctp,
+}
+
+/// The word of the configuration, and of the cargo feature.
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Sctp => "sctp",
+        })
     }
 }
 
@@ -218,16 +238,13 @@ fn parse(text: &str, path: &Path) -> Result<FileConfig, FileError> {
         None => listed(&keys.nodes).map_err(|id| value("nodes.id", id.to_string(), "a node id from 1 on"))?,
     };
     let port = keys.port.unwrap_or(PORT);
-    keys.protocol
-        .or(dlm_conf.protocol)
-        .unwrap_or_default()
-        .check_tcp(&members)
-        .map_err(flaw)?;
     let roster = roster(own, &members, port).map_err(flaw)?;
+    let protocol = keys.protocol.or(dlm_conf.protocol).unwrap_or_default();
     let node = keys.settings(own, lockspace);
     node.check().map_err(|error| flaw(Flaw::Config(error)))?;
     Ok(FileConfig {
         node,
+        carrier: protocol.carrier(roster.local().len()),
         roster,
         members,
         port,

@@ -48,6 +48,10 @@ enum Phase {
     Draining {
         by: Time,
     },
+    /// Writing failed: what the peer wrote before that is read, then the link is lost. Kernels do not write it again.
+    Broken {
+        by: Time,
+    },
 }
 
 impl<L: Link> Slot<L> {
@@ -79,6 +83,7 @@ impl<L: Link> Slot<L> {
             Phase::Up => "up",
             Phase::Flushing { .. } => "flushing",
             Phase::Draining { .. } => "draining",
+            Phase::Broken { .. } => "broken",
         };
         LinkStatus {
             link: id.0,
@@ -213,6 +218,7 @@ impl<T: Transport> Node<T> {
                 self.links_due = earlier(self.links_due, Some(due));
             }
             match outcome {
+                After::Quiet if matches!(slot.phase, Phase::Broken { .. }) => self.drop_link(id),
                 After::Quiet => {}
                 After::More => self.queue_read(id),
                 After::End => self.ended(id),
@@ -229,7 +235,7 @@ impl<T: Transport> Node<T> {
         slot.ended = true;
         slot.tail = Vec::new();
         match slot.phase {
-            Phase::Draining { .. } => self.drop_link(id),
+            Phase::Draining { .. } | Phase::Broken { .. } => self.drop_link(id),
             Phase::Dialing | Phase::Up | Phase::Flushing { .. } => {
                 self.core.engine.handle_link_end(self.core.now, id);
                 self.core.touch(slot.node);
@@ -300,7 +306,12 @@ impl<T: Transport> Node<T> {
         let Some(slot) = self.links.get_mut(&id) else {
             return Wrote::Fine;
         };
-        if slot.blocked || matches!(slot.phase, Phase::Dialing | Phase::Draining { .. }) {
+        if slot.blocked
+            || matches!(
+                slot.phase,
+                Phase::Dialing | Phase::Draining { .. } | Phase::Broken { .. }
+            )
+        {
             return Wrote::Fine;
         }
         for _ in 0..WRITES_PER_TURN_MAX {
@@ -321,13 +332,24 @@ impl<T: Transport> Node<T> {
                     return Wrote::Fine;
                 }
                 Err(error) => {
-                    self.lose(id, &error);
-                    return Wrote::Lost;
+                    self.write_failed(id, &error);
+                    return Wrote::Fine;
                 }
             }
         }
         self.core.touch(slot.node);
         Wrote::Fine
+    }
+
+    /// Nothing can be written any more. What came before is read first: its sender believes it taken.
+    fn write_failed(&mut self, id: LinkId, error: &io::Error) {
+        if let Some(slot) = self.links.get_mut(&id) {
+            tracing::debug!("node {}: link {} takes nothing: {error}", slot.node, id.0);
+            let by = after(self.core.now, self.core.config.flush_deadline);
+            slot.phase = Phase::Broken { by };
+            self.links_due = earlier(self.links_due, Some(by));
+            self.queue_read(id);
+        }
     }
 
     /// Nothing is left to write: a link that is to be closed is closed now, so that the peer gets everything.
@@ -375,7 +397,7 @@ impl<T: Transport> Node<T> {
                         bytes,
                     });
                 }
-                Phase::Draining { .. } => {}
+                Phase::Draining { .. } | Phase::Broken { .. } => {}
             }
             slot.link.abort();
             self.core.link_down(node, id);
@@ -393,7 +415,7 @@ impl<L> Slot<L> {
         let tail = (!self.tail.is_empty()).then(|| after(self.tail_since, partial_frame_deadline));
         match self.phase {
             Phase::Dialing | Phase::Up => tail,
-            Phase::Flushing { by } | Phase::Draining { by } => Some(by),
+            Phase::Flushing { by } | Phase::Draining { by } | Phase::Broken { by } => Some(by),
         }
     }
 }

@@ -134,21 +134,20 @@ fn own_node_has_to_be_listed_once() {
 }
 
 #[test]
-fn sctp_is_refused_with_the_fix_however_it_is_asked_for() {
-    let several = with("protocol = \"detect\"").replace("\"10.0.0.2\"", "\"10.0.0.2\", \"10.0.1.2\"");
-    for text in [with("protocol = \"sctp\""), several.clone()] {
-        let error = parsed(&text).unwrap_err();
-        assert!(
-            error.contains("sctp is not built in; set protocol = \"tcp\""),
-            "{error}"
-        );
+fn carrier_is_the_word_itself_or_follows_the_number_of_our_own_addresses() {
+    let ours = |text: &str| text.replace("\"10.0.0.1\"", "\"10.0.0.1\", \"10.0.1.1\"");
+    let theirs = |text: &str| text.replace("\"10.0.0.2\"", "\"10.0.0.2\", \"10.0.1.2\"");
+    let detect = with("protocol = \"detect\"");
+    for (text, carrier) in [
+        (with(""), Carrier::Tcp),
+        (ours(&with("")), Carrier::Tcp),
+        (with("protocol = \"sctp\""), Carrier::Sctp),
+        (detect.clone(), Carrier::Tcp),
+        (theirs(&detect), Carrier::Tcp),
+        (ours(&detect), Carrier::Sctp),
+        (ours(&theirs(&detect)), Carrier::Sctp),
+        (ours(&detect.replace("detect", "tcp")), Carrier::Tcp),
+    ] {
+        assert_eq!(parsed(&text).unwrap().carrier, carrier, "{text}");
     }
-    assert!(
-        parsed(&with("protocol = \"detect\"")).is_ok(),
-        "one address each makes tcp"
-    );
-    assert!(
-        parsed(&several.replace("detect", "tcp")).is_ok(),
-        "tcp uses the first address"
-    );
 }

@@ -177,12 +177,8 @@ impl<T: Transport> Meddler<T> {
                     }
                 }
                 Act::Close(_) => {
-                    wire.flush();
                     wire.closing = true;
-                    let closed = wire.link.as_mut().map(Link::close_send);
-                    if !matches!(closed, Some(Ok(()))) {
-                        wire.link = None;
-                    }
+                    wire.flush();
                 }
                 Act::Inject(_, bytes) => {
                     if wire.out.len() <= INJECTED_BYTES_MAX {
@@ -191,7 +187,7 @@ impl<T: Transport> Meddler<T> {
                     wire.flush();
                 }
             }
-            if wire.link.is_none() {
+            if wire.link.is_none() || wire.closing {
                 self.meddling.lock().owed.insert(Owed::Readable(token));
             }
         }
@@ -239,7 +235,11 @@ impl<T: Transport> Transport for Meddler<T> {
                 }
                 Ready::Writable(token) => {
                     if let Some(wire) = self.wires.get(token) {
-                        wire.lock().flush();
+                        let mut wire = wire.lock();
+                        wire.flush();
+                        if wire.closing {
+                            self.meddling.lock().owed.insert(Owed::Readable(*token));
+                        }
                     }
                 }
                 Ready::Incoming | Ready::Failed(..) | Ready::Readable(_) => {}
@@ -306,7 +306,7 @@ impl<L: Link> Link for MeddledLink<L> {
         if taken < offered && wire.out.is_empty() {
             self.meddling.lock().owed.insert(Owed::Writable(self.token));
         }
-        if wire.link.is_none() {
+        if wire.closing {
             // It was taken: the node learns of the loss when it reads.
             self.meddling.lock().owed.insert(Owed::Readable(self.token));
         }

@@ -18,8 +18,10 @@ const MESSAGES: u64 = 100_000;
 const DISCONNECTS: u64 = 50;
 /// Names that each side works on.
 const NAMES: u64 = 32;
-/// Between two ends.
-const EVERY: Duration = Duration::from_millis(100);
+/// Between two ends, until there were enough of them.
+const OFTEN: Duration = Duration::from_millis(100);
+/// Between two ends when there were enough: the messages have to pass, too.
+const SELDOM: Duration = Duration::from_millis(500);
 /// Pairs of lock and unlock of each side in a round: each is two requests and two replies.
 const ROUND: u64 = 5_000;
 /// The same under the tracepoints, which cost time; and how many disconnects are enough then.
@@ -101,6 +103,8 @@ fn pair(bench: &mut Bench) -> Result<(Pair, Keeper)> {
     let keeper = Keeper::take(&pair)?;
     // From here on the directory, which is ours, takes new names for itself.
     pair.stub.send("claim on")?;
+    // A line for each request of the kernel would be most of the work.
+    pair.stub.send("verbose off")?;
     Ok((pair, keeper))
 }
 
@@ -162,7 +166,8 @@ fn round(bench: &Bench, pair: &mut Pair, pairs: u64, cut: Cut) -> Result<()> {
         "work {pairs} prefix=ours names={NAMES} outstanding={NAMES}"
     ))?;
     while !theirs.is_finished() && !bench.limit().is_zero() {
-        thread::sleep(EVERY);
+        let enough = count(&pair.stub, "disconnected", 0) > DISCONNECTS;
+        thread::sleep(if enough { SELDOM } else { OFTEN });
         cut(bench, pair)?;
     }
     theirs.finish(bench.limit())?.require_clean(pairs)?;

@@ -64,7 +64,7 @@ fn kernels(bench: &mut Bench) -> Result<()> {
     kernel_waits_for_us(bench, &mut pair, &client)?;
     values(bench, &mut pair, &client)?;
     refused_and_cancelled_ours(&mut pair, &client)?;
-    we_master_through_its_directory(bench, &mut pair, &client)?;
+    we_master_through_its_directory(&mut pair, &client)?;
     bench.require(client.strange() == 0, || {
         "verdicts for locks that nobody asked for".to_owned()
     })?;
@@ -171,14 +171,12 @@ fn refused_and_cancelled_ours(pair: &mut Pair, client: &LockClient) -> Result<()
 }
 
 /// The first to ask for a name becomes its master, also if the directory is elsewhere.
-fn we_master_through_its_directory(bench: &Bench, pair: &mut Pair, client: &LockClient) -> Result<()> {
+fn we_master_through_its_directory(pair: &mut Pair, client: &LockClient) -> Result<()> {
     let mark = pair.stub.mark();
     let (held, _) = granted(&mut pair.stub, "lock first-ours PR")?;
     let lock = client.granted("first-ours", Mode::Pr, SOON)?;
-    let asked = pair.stub.events_from(mark).iter().any(|seen| seen.is("request"));
-    bench.require(asked, || {
-        "the kernel did not ask us although we are the master".to_owned()
-    })?;
+    pair.stub
+        .wait("a request of the kernel", mark, SOON, |seen| seen.is("request"))?;
     client.released(lock, SOON)?;
     unlock(&mut pair.stub, held)
 }

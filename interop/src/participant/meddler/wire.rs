@@ -26,8 +26,10 @@ pub(super) struct WireState<L> {
     /// Whole frames to be written, and how much of them is.
     pub(super) out: Vec<u8>,
     written: usize,
-    /// It was closed behind the node's back: what the peer has still sent is read, nothing is written any more.
+    /// It is to be closed behind the node's back: nothing more is taken, and what the peer has still sent is read.
     pub(super) closing: bool,
+    /// Our direction is closed.
+    closed: bool,
     /// Records carry whole frames, and are written one frame at a time.
     by_frame: bool,
 }
@@ -42,6 +44,7 @@ impl<L> Wire<L> {
             out: Vec::new(),
             written: 0,
             closing: false,
+            closed: false,
             by_frame,
         })))
     }
@@ -81,7 +84,8 @@ impl<L: Link> WireState<L> {
         self.begun.drain(..used);
     }
 
-    /// Writes what there is room for. A link that fails is gone.
+    /// Writes what there is room for, and closes our direction behind it if that is asked for. A link that takes
+    /// nothing any more is read until it is at its end.
     pub(super) fn flush(&mut self) {
         while let Some(link) = &mut self.link
             && self.written < self.out.len()
@@ -95,11 +99,19 @@ impl<L: Link> WireState<L> {
                 }
                 Ok(taken) => self.written += taken,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.link = None,
+                Err(_) => {
+                    self.closing = true;
+                    break;
+                }
             }
         }
         self.out.clear();
         self.written = 0;
+        if self.closing && !self.closed {
+            self.closed = true;
+            // What cannot be closed is at its end, which shows when it is read.
+            let _ended = self.link.as_mut().map(Link::close_send);
+        }
     }
 }
 

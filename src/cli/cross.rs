@@ -10,7 +10,7 @@ use dlmwire_codec::NodeId;
 use dlmwire_interop::capture;
 use dlmwire_interop::check::Severity;
 use dlmwire_interop::cross::{
-    Bounds, ClockSource, DirectionReport, Finding, Kind, Latency, Report, WireRecorder, cross,
+    Bounds, ClockSource, DirectionReport, Finding, Kind, Latency, Outcome, Report, WireRecorder, cross,
 };
 use dlmwire_interop::trace::{Direction, Trace};
 use serde_json::{Value, json};
@@ -161,15 +161,25 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
     } else {
         FOUND
     };
-    let nothing = (!report.compared()).then(|| {
-        let reason = format!("no event of it has its frame in {}", path.display());
-        unread(&args.trace, reason)
-    });
+    let nothing = (!report.compared()).then(|| unread(&args.trace, incomparable(path, &report)));
     for error in reading::unread(path, &summary).into_iter().chain(nothing) {
         code = FAILED;
         out.complain(error)?;
     }
     Ok(ExitCode::from(code))
+}
+
+/// Why there was nothing to compare.
+fn incomparable(path: &Path, report: &Report) -> String {
+    let mut directions = report.peers.iter().flat_map(|peer| [&peer.sent, &peer.received]);
+    let is_bare = directions.all(|one| one.frames == one.of(Outcome::Bare));
+    if is_bare {
+        return format!(
+            "nothing to compare: everything in {} travels bare, and kernels have events for numbered messages only",
+            path.display()
+        );
+    }
+    format!("no event of it has its frame in {}", path.display())
 }
 
 /// The one node that is given without an address.
@@ -233,7 +243,7 @@ fn write_text(out: &mut Output, args: &Args, trace: &Trace, report: &Report) -> 
     let [notes, warns, errors] = Severity::ALL.map(|severity| report.findings.count(severity));
     writeln!(
         out,
-        "  {:<10}{verdict}: {errors} error, {warns} warn, {notes} note",
+        "  {:<11}{verdict}: {errors} error, {warns} warn, {notes} note",
         "verdict"
     )?;
     Ok(())
@@ -241,7 +251,7 @@ fn write_text(out: &mut Output, args: &Args, trace: &Trace, report: &Report) -> 
 
 fn row(out: &mut Output, label: &str, text: &str) -> Result<(), Error> {
     if !text.is_empty() {
-        writeln!(out, "  {label:<10}{text}")?;
+        writeln!(out, "  {label:<11}{text}")?;
     }
     Ok(())
 }

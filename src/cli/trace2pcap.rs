@@ -19,8 +19,8 @@ Examples:
   dlmwire dump rebuilt.pcapng                                which every verb reads
   dlmwire trace2pcap t.txt r.pcapng --node 1 --peer 2        6.1 does not say whom a message is for
 
-What no event tells is not in the capture: ACK and FIN frames, what was sent again, dropped or thrown away. The
-connections are made up. Comments on the packets say so.
+What no event tells is not in the capture: ACK and FIN frames, bare messages, what was sent again, dropped or thrown
+away. The connections are made up. Comments on the packets say so.
 
 Exit codes:
   0  the capture has every message of the trace
@@ -58,11 +58,10 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
     let (_, done) = rebuild(&trace, args.node, args.peer, file).map_err(error)?;
     writeln!(
         out,
-        "{}: {} frames of {} conversations, {} of them bare or in OPTS, which is not known",
+        "{}: {} frames of {} conversations",
         args.out.display(),
         done.frames,
-        done.conversations,
-        done.way_unknown
+        done.conversations
     )?;
     let left_out = [
         (

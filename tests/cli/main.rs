@@ -2,6 +2,7 @@
 
 mod chaos;
 mod check;
+mod cross;
 mod decode;
 mod demo;
 mod dump;
@@ -32,6 +33,8 @@ fn help_is_there_for_every_verb_with_examples() {
         "member",
         "chaos",
         "replay",
+        "cross",
+        "trace2pcap",
         "completions",
         "man",
     ] {

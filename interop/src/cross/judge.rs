@@ -318,38 +318,36 @@ impl<'a> Judge<'a> {
         if sighting.event.is_some() {
             return Outcome::Paired;
         }
+        let is_received = direct.direction == Direction::Received;
+        let verdict = sighting.frame.verdict;
         let (seq, bytes) = match sighting.carried {
             Carried::Fin | Carried::Ack(_) => return Outcome::Control,
             Carried::Unreadable => return Outcome::Refused,
-            Carried::Message { seq, bytes } => (seq, bytes),
-        };
-        let session = sighting.frame.session;
-        let taken = seq.and_then(|seq| {
-            let copies = direct.traffic.copies(session, seq).iter();
-            copies.copied().find(|copy| {
-                direct
-                    .traffic
-                    .sightings
-                    .get(*copy)
-                    .is_some_and(|copy| copy.event.is_some())
-            })
-        });
-        let is_received = direct.direction == Direction::Received;
-        match (taken, sighting.frame.verdict) {
-            (_, Verdict::Refused(_) | Verdict::Damaged | Verdict::NoLink) if is_received => {
+            Carried::Message { .. }
+                if is_received
+                    && matches!(verdict, Verdict::Refused(_) | Verdict::Damaged | Verdict::NoLink) =>
+            {
                 return Outcome::Refused;
             }
-            (Some(taken), _) if !is_received || taken < index => {
-                return if is_received {
-                    Outcome::Duplicate
-                } else {
-                    Outcome::Resent
-                };
-            }
-            (_, Verdict::Gap) if is_received => return Outcome::Gap,
+            Carried::Message { seq: None, .. } => return Outcome::Bare,
+            Carried::Message {
+                seq: Some(seq),
+                bytes,
+            } => (seq, bytes),
+        };
+        let session = sighting.frame.session;
+        let mut copies = direct.traffic.copies(session, seq).iter().copied();
+        let taken = copies.find(|copy| {
+            let copy = direct.traffic.sightings.get(*copy);
+            copy.is_some_and(|copy| copy.event.is_some())
+        });
+        match taken {
+            Some(_) if !is_received => return Outcome::Resent,
+            Some(taken) if taken < index => return Outcome::Duplicate,
+            _ if is_received && verdict == Verdict::Gap => return Outcome::Gap,
             // It came again, and that was taken.
-            (Some(_), _) => return Outcome::ThrownAway,
-            (None, _) => {}
+            Some(_) => return Outcome::ThrownAway,
+            None => {}
         }
         let time = sighting.frame.stamp.time.as_nanos();
         if self
@@ -366,7 +364,7 @@ impl<'a> Judge<'a> {
         }
         let link = self.wire.links.get(&sighting.frame.link);
         let was_reset = link.is_some_and(|link| link.reset.is_some());
-        let was_acked = seq.is_some_and(|seq| other_way.has_acked(session, seq));
+        let was_acked = other_way.has_acked(session, seq);
         if is_received && was_reset && !was_acked {
             return Outcome::ThrownAway;
         }

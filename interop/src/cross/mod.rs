@@ -132,10 +132,10 @@ fn addressed<'t>(frames: &Frames<'t>, trace: &'t Trace, node: NodeId, peers: Vec
         .iter_mut()
         .map(|(peer, traffic)| (*peer, Pairing::new(traffic, frames.wire, Direction::Sent)))
         .collect();
-    for (index, (one, told)) in unaddressed.into_iter().zip(&told).enumerate() {
+    for (one, told) in unaddressed.into_iter().zip(&told) {
         let peer = pairings
             .iter_mut()
-            .find_map(|(peer, pairing)| pairing.claim(index, told).then_some(*peer));
+            .find_map(|(peer, pairing)| pairing.claim(told).then_some(*peer));
         addressed.entry((peer, Direction::Sent)).or_default().push(one);
     }
     addressed

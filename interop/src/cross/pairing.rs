@@ -1,12 +1,14 @@
 //! Which event belongs to which frame.
 //!
+//! Kernels have events for numbered messages only: what travels bare has none, whoever it is for.
+//!
 //! Numbers start at 0 again in every conversation, and what is sent again repeats them: an event is looked up in the
 //! conversation of the one before it, and in a later one only when its number has been seen already or the numbers
 //! went back, and only if that one has the very message.
 
 use std::collections::BTreeSet;
 
-use dlmwire_codec::{Seq, Version};
+use dlmwire_codec::Seq;
 
 use super::traffic::Traffic;
 use super::wire::Wire;
@@ -71,30 +73,13 @@ impl<'a, 'w> Pairing<'a, 'w> {
 
     /// Finds a frame for every event, in the order of the trace.
     pub(super) fn pair(mut self, events: &[Told<'w>]) -> Vec<Match> {
-        let mut matches: Vec<Match> = events
-            .iter()
-            .enumerate()
-            .map(|(index, told)| self.one(index, told))
-            .collect();
-        // What is left of both may be the same message with another field.
-        for (index, told) in events.iter().enumerate() {
-            if matches.get(index) == Some(&Match::Nothing { session: None })
-                && let Some(frame) = self.traffic.take_bare_alike(&told.message.frame, index)
-                && let Some(found) = matches.get_mut(index)
-            {
-                *found = Match::Frame(frame);
-            }
-        }
-        matches
+        let events = events.iter().enumerate();
+        events.map(|(index, told)| self.one(index, told)).collect()
     }
 
-    /// Takes the frame that is this message byte for byte, if this direction has one: for events that do not say whom
-    /// their message is for.
-    pub(super) fn claim(&mut self, index: usize, told: &Told<'w>) -> bool {
-        let way = Way::of(told.message);
-        if way != Way::Numbered && self.traffic.take_bare(&told.message.frame, index).is_some() {
-            return true;
-        }
+    /// Goes to the conversation that has this message byte for byte, if this direction has one: for events that do not
+    /// say whom their message is for.
+    pub(super) fn claim(&mut self, told: &Told<'w>) -> bool {
         let seq = told.message.seq;
         let is_new = !self.conversation.seen.contains(&seq.get());
         let current = self.conversation.session;
@@ -102,39 +87,20 @@ impl<'a, 'w> Pairing<'a, 'w> {
         let Some(session) = here.or_else(|| self.later(told)) else {
             return false;
         };
-        if way == Way::Bare {
-            return false;
-        }
         self.enter(session);
         self.conversation.note(seq);
         true
     }
 
-    fn one(&mut self, index: usize, told: &Told<'w>) -> Match {
-        let way = Way::of(told.message);
-        if way != Way::Numbered
-            && let Some(frame) = self.traffic.take_bare(&told.message.frame, index)
-        {
-            return Match::Frame(frame);
-        }
-        if way == Way::Bare {
-            return Match::Nothing { session: None };
-        }
-        self.numbered(index, told, way)
-    }
-
-    fn numbered(&mut self, index: usize, told: &Told<'_>, way: Way) -> Match {
+    fn one(&mut self, index: usize, told: &Told<'_>) -> Match {
         let seq = told.message.seq;
         let is_new = !self.conversation.seen.contains(&seq.get());
         let current = self.conversation.session;
         let session = match current {
             Some(session) if is_new && self.has_equal(session, told) => Some(session),
-            _ => self.later(told).or_else(|| self.by_number(told, way, is_new)),
+            _ => self.later(told).or_else(|| self.by_number(seq, is_new)),
         };
         let Some(session) = session else {
-            if way == Way::Either {
-                return Match::Nothing { session: None };
-            }
             if !is_new {
                 return Match::Twice;
             }
@@ -193,15 +159,13 @@ impl<'a, 'w> Pairing<'a, 'w> {
     }
 
     /// The conversation at hand, or the first one, where the number alone has to do.
-    fn by_number(&self, told: &Told<'_>, way: Way, is_new: bool) -> Option<u32> {
-        let seq = told.message.seq;
+    fn by_number(&self, seq: Seq, is_new: bool) -> Option<u32> {
         let session = match self.conversation.session {
             Some(session) => is_new.then_some(session)?,
             None => *self.traffic.sessions_with(seq).first()?,
         };
-        let mut copies = self.copies(session, seq);
-        let fits = |copy| way == Way::Numbered || self.traffic.is_same_type(copy, &told.message.frame);
-        copies.any(fits).then_some(session)
+        let has_number = !self.traffic.copies(session, seq).is_empty();
+        has_number.then_some(session)
     }
 
     /// The copy that the kernel processed: of those that had come by then, the first that was not on a link that was
@@ -244,32 +208,6 @@ impl Conversation {
         self.seen.insert(seq.get());
         if self.highest.is_none_or(|highest| highest.before(seq)) {
             self.highest = Some(seq);
-        }
-    }
-}
-
-/// How an event's message may have travelled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Way {
-    Bare,
-    Numbered,
-    /// Number 0 or none: the event does not tell.
-    Either,
-}
-
-impl Way {
-    fn of(message: &Message) -> Self {
-        // Kernels mark what they send bare to a peer of 3.1 as 3.2: only the other way round the version tells.
-        let version = message
-            .frame
-            .first_chunk()
-            .map(|bytes| u32::from_le_bytes(*bytes));
-        if message.seq != Seq::INITIAL {
-            Self::Numbered
-        } else if version == Some(Version::V3_1.wire()) {
-            Self::Bare
-        } else {
-            Self::Either
         }
     }
 }

@@ -182,7 +182,7 @@ pub enum Outcome {
     Paired,
     /// An `ACK` or a `FIN`: there are no events for them.
     Control,
-    /// A message that travels bare: kernels have no events for its kind.
+    /// A message that travels bare: kernels have events for numbered ones only.
     Bare,
     /// Its number had been taken already.
     Duplicate,

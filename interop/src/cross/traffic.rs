@@ -1,6 +1,6 @@
 //! One direction of the wire, put so that events can be looked up in it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use dlmwire_codec::{Frame, Inner, Limits, OPTS_HEADER_LEN, RawFrame, Seq, Split, split};
 
@@ -34,9 +34,6 @@ pub(super) struct Sighting<'w> {
 /// A message without the byte that no event tells.
 type Key<'w> = (&'w [u8], &'w [u8]);
 
-/// Command, type, and `rc_id` or both lock ids.
-type Request<'w> = (Option<u8>, Option<&'w [u8]>, Option<&'w [u8]>);
-
 /// The frames of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Traffic<'w> {
@@ -45,10 +42,6 @@ pub(super) struct Traffic<'w> {
     numbered: BTreeMap<(u32, u32), Vec<usize>>,
     /// Conversations that have a number.
     sessions: BTreeMap<u32, Vec<u32>>,
-    /// Bare messages that no event has taken yet.
-    bare: BTreeMap<Key<'w>, VecDeque<usize>>,
-    /// The same by what makes a request.
-    alike: BTreeMap<Request<'w>, VecDeque<usize>>,
     /// The highest number that an `ACK` of this direction says, by conversation.
     acked: BTreeMap<u32, Seq>,
 }
@@ -66,17 +59,13 @@ impl<'w> Traffic<'w> {
                 }
                 copies.push(index);
             }
-            Carried::Message { seq: None, bytes } => {
-                self.bare.entry(key(bytes)).or_default().push_back(index);
-                self.alike.entry(request(bytes)).or_default().push_back(index);
-            }
             Carried::Ack(seq) => {
                 let highest = self.acked.entry(frame.session).or_insert(seq);
                 if highest.before(seq) {
                     *highest = seq;
                 }
             }
-            Carried::Fin | Carried::Unreadable => {}
+            Carried::Message { seq: None, .. } | Carried::Fin | Carried::Unreadable => {}
         }
         self.sightings.push(Sighting {
             frame,
@@ -97,30 +86,10 @@ impl<'w> Traffic<'w> {
         self.sessions.get(&seq.get()).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes the first bare message with these bytes that no event has taken.
-    pub(super) fn take_bare(&mut self, bytes: &'w [u8], event: usize) -> Option<usize> {
-        let waiting = self.bare.get_mut(&key(bytes))?;
-        take(&mut self.sightings, waiting, event)
-    }
-
-    /// Takes the first bare message that no event has taken and that is the same message but for some field.
-    pub(super) fn take_bare_alike(&mut self, bytes: &'w [u8], event: usize) -> Option<usize> {
-        let waiting = self.alike.get_mut(&request(bytes))?;
-        take(&mut self.sightings, waiting, event)
-    }
-
     /// Whether a copy has these bytes.
     pub(super) fn is_copy(&self, index: usize, bytes: &[u8]) -> bool {
         match self.sightings.get(index).map(|sighting| sighting.carried) {
             Some(Carried::Message { bytes: other, .. }) => key(other) == key(bytes),
-            Some(Carried::Fin | Carried::Ack(_) | Carried::Unreadable) | None => false,
-        }
-    }
-
-    /// Whether a copy is a message of the same command and type.
-    pub(super) fn is_same_type(&self, index: usize, bytes: &[u8]) -> bool {
-        match self.sightings.get(index).map(|sighting| sighting.carried) {
-            Some(Carried::Message { bytes: other, .. }) => message_type(other) == message_type(bytes),
             Some(Carried::Fin | Carried::Ack(_) | Carried::Unreadable) | None => false,
         }
     }
@@ -140,30 +109,6 @@ impl<'w> Traffic<'w> {
 fn key(bytes: &[u8]) -> Key<'_> {
     let (head, tail) = bytes.split_at_checked(AT_PAD).unwrap_or((bytes, &[]));
     (head, tail.get(1..).unwrap_or_default())
-}
-
-fn message_type(bytes: &[u8]) -> (Option<u8>, Option<&[u8]>) {
-    (bytes.get(14).copied(), bytes.get(16..20))
-}
-
-fn request(bytes: &[u8]) -> Request<'_> {
-    let (command, kind) = message_type(bytes);
-    let ids = match command {
-        Some(2) => 24..32,
-        _ => 28..36,
-    };
-    (command, kind, bytes.get(ids))
-}
-
-/// Gives the first of those waiting that is still free to an event.
-fn take(sightings: &mut [Sighting<'_>], waiting: &mut VecDeque<usize>, event: usize) -> Option<usize> {
-    while let Some(index) = waiting.pop_front() {
-        if let Some(sighting) = sightings.get_mut(index).filter(|one| one.event.is_none()) {
-            sighting.event = Some(event);
-            return Some(index);
-        }
-    }
-    None
 }
 
 fn carried(bytes: &[u8]) -> Carried<'_> {

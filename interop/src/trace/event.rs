@@ -87,7 +87,7 @@ impl fmt::Display for Direction {
 pub struct Message {
     /// Which way it went.
     pub direction: Direction,
-    /// The number that it travels under in an `OPTS`; 0 as well for what travels bare.
+    /// The number that it travels under in an `OPTS`: what travels bare has no events.
     pub seq: Seq,
     /// The receiver, where the kernel says it (not 6.1).
     pub to: Option<NodeId>,

@@ -1,16 +1,16 @@
 //! A capture made of a trace, when nobody captured.
 //!
 //! Events hold every field of a message but for one byte of padding, and the order in which a kernel sent and took
-//! them. What no event tells is not made up: there is no `ACK` and no `FIN`, nothing that was sent again, dropped or
-//! thrown away. The connections are made up, one for each conversation with a peer, and comments on packets say so.
+//! them. What no event tells is not made up: there is no `ACK` and no `FIN`, nothing that travelled bare, that was sent
+//! again, dropped or thrown away. The connections are made up, one for each conversation with a peer, and comments on packets say so.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use dlmwire_codec::{
-    Carriage, Content, Frame, FrameFields, Generation, InnerFields, Limits, MessageClass, Msg, MsgFields,
-    NodeId, Options, OptsFields, Payload, RcomFields, Seq, Split, Tail, Version, split,
+    Content, Frame, FrameFields, InnerFields, Limits, Msg, MsgFields, NodeId, Options, OptsFields, Payload,
+    RcomFields, Split, Tail, split,
 };
 
 use super::event::{Direction, EventKind, Message, TraceEvent};
@@ -21,21 +21,18 @@ use crate::synth::{CaptureWriter, End, TcpLink};
 /// The port of the side that is said to have connected.
 const OPENER_PORT: u16 = 40_000;
 
-const ABOUT_A_LINK: &str = "rebuilt from a kernel trace: the connection is made up; ACK and FIN frames, what was sent again, \
-                            dropped or thrown away have no events and are not here";
+const ABOUT_A_LINK: &str = "rebuilt from a kernel trace: the connection is made up; ACK and FIN frames, bare messages, \
+                            what was sent again, dropped or thrown away have no events and are not here";
 const ABOUT_A_RESTART: &str =
     "numbers start again here: another conversation; how the one before ended is not known";
 const ABOUT_A_CLOCK: &str =
     "the trace does not say what time its time is: times count from the trace clock's zero";
-const ABOUT_A_WAY: &str = "bare or in OPTS number 0: the trace does not tell; written bare";
 
 /// What came of rebuilding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rebuilt {
     /// Frames that were written.
     pub frames: u64,
-    /// Of them, those of which it is not known whether they travelled bare.
-    pub way_unknown: u64,
     /// Messages whose receiver is not known: 6.1 does not say it, and there are several peers.
     pub receiver_unknown: u64,
     /// Messages whose length is not what their event says.
@@ -97,16 +94,8 @@ struct Placed<'t> {
     event: &'t TraceEvent,
     message: &'t Message,
     peer: NodeId,
-    way: Way,
     /// The first of a conversation that is not the first one.
     restarts: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Bare,
-    Numbered,
-    Unknown,
 }
 
 /// The messages of a trace, each put into its conversation.
@@ -143,65 +132,17 @@ impl<'t> Talks<'t> {
                 event,
                 message,
                 peer,
-                way: Way::Unknown,
                 restarts: false,
             });
         }
-        talks.find_ways();
         talks.find_restarts();
         talks
-    }
-
-    /// Finds out what travelled bare, from the end: number 0 may be a number or none, and what comes next tells.
-    fn find_ways(&mut self) {
-        let mut numbers: BTreeMap<NodeId, bool> = BTreeMap::new();
-        for one in &self.messages {
-            *numbers.entry(one.peer).or_default() |= one.message.seq != Seq::INITIAL;
-        }
-        let mut lock_messages: BTreeMap<(NodeId, Direction), u64> = BTreeMap::new();
-        for one in &self.messages {
-            if class(one.message) == Some(MessageClass::Msg) {
-                *lock_messages
-                    .entry((one.peer, one.message.direction))
-                    .or_default() += 1;
-            }
-        }
-        let mut next: BTreeMap<(NodeId, Direction), Seq> = BTreeMap::new();
-        for one in self.messages.iter_mut().rev() {
-            let key = (one.peer, one.message.direction);
-            let is_3_1 = !numbers.get(&one.peer).copied().unwrap_or_default()
-                && lock_messages.get(&key).is_some_and(|count| *count > 1);
-            let by_class =
-                class(one.message).map(|class| class.row().sent_by(Generation::Linux6_1, Version::V3_2));
-            let newer =
-                class(one.message).map(|class| class.row().sent_by(Generation::Linux6_12, Version::V3_2));
-            one.way = if one.message.seq != Seq::INITIAL {
-                Way::Numbered
-            } else if is_3_1 || version(one.message) == Some(Version::V3_1.wire()) {
-                Way::Bare
-            } else {
-                match (by_class, newer, next.get(&key).map(|seq| seq.get())) {
-                    (Some(Carriage::Bare), Some(Carriage::Bare), _) => Way::Bare,
-                    (Some(Carriage::Wrapped), Some(Carriage::Wrapped), _) => Way::Numbered,
-                    // What is numbered behind it has 0 as well, or goes on from this one.
-                    (.., Some(0)) => Way::Bare,
-                    (.., Some(_)) => Way::Numbered,
-                    (.., None) => Way::Unknown,
-                }
-            };
-            if one.way == Way::Numbered {
-                next.insert(key, one.message.seq);
-            }
-        }
     }
 
     /// Finds the first message of each further conversation: a number that has been there.
     fn find_restarts(&mut self) {
         let mut seen: BTreeMap<NodeId, [std::collections::BTreeSet<u32>; 2]> = BTreeMap::new();
         for one in &mut self.messages {
-            if one.way != Way::Numbered {
-                continue;
-            }
             let numbers = seen.entry(one.peer).or_default();
             let seq = one.message.seq.get();
             if !numbers[usize::from(one.message.direction == Direction::Received)].insert(seq) {
@@ -229,15 +170,7 @@ impl<W: Write> Rebuild<W> {
         }
         let time = self.time(one.event);
         let mut link = self.link(one, time)?;
-        let bytes = match one.way {
-            Way::Bare => one.message.frame.clone(),
-            Way::Numbered => wrapped(one.message).map_err(io::Error::other)?,
-            Way::Unknown => {
-                self.done.way_unknown += 1;
-                self.writer.comment(ABOUT_A_WAY);
-                one.message.frame.clone()
-            }
-        };
+        let bytes = wrapped(one.message).map_err(io::Error::other)?;
         let from = match one.message.direction {
             Direction::Sent => End::Opener,
             Direction::Received => End::Acceptor,
@@ -287,10 +220,6 @@ fn word(message: &Message, at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes))
 }
 
-fn version(message: &Message) -> Option<u32> {
-    word(message, 0)
-}
-
 fn sender(message: &Message) -> Option<NodeId> {
     match message.direction {
         Direction::Received => NodeId::new(word(message, 8)?),
@@ -306,10 +235,6 @@ fn decoded(message: &Message) -> Option<Frame<'_>> {
         Split::Frame { frame, .. } => frame.decode().ok(),
         Split::NeedMore { .. } | Split::Lost(_) => None,
     }
-}
-
-fn class(message: &Message) -> Option<MessageClass> {
-    MessageClass::of_frame(&decoded(message)?).map(|(class, _)| class)
 }
 
 /// A message in an `OPTS` with its number.

@@ -38,7 +38,7 @@ fn run(bench: &mut Bench) -> Result<()> {
     let begun = Seq::new(0).get().wrapping_sub(BEFORE);
     let manager = bench.start_manager()?;
     let mut stub = bench.stub(&format!(
-        "--lockspace ls1={LOCKSPACE:#x} --weight 1=0 --start-seq {begun:#x}"
+        "--lockspace ls1={LOCKSPACE:#x} --weight 1=0 --start-seq {begun} --generation 6.1"
     ))?;
     let joining =
         manager.begin_join(&Space::new("ls1", LOCKSPACE).members(&[(KERNEL_NODE, 0), (PEER_NODE, 1)]))?;

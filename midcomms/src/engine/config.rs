@@ -38,6 +38,9 @@ pub struct Config {
     /// missing number. Up to 256 messages on a live link do not count: newer kernels leave them unacknowledged for
     /// ever.
     pub unacked_age_max: u64,
+    /// How long a number may be missing before the peer's links are reset, so that it sends again, in nanoseconds;
+    /// doubled each time.
+    pub gap_reset_after: u64,
     /// How long an unacknowledged `FIN` waits before the queue is sent again, in nanoseconds; doubled each time.
     pub fin_resend_after: u64,
     /// How long a termination may take, in nanoseconds, counted for all peers at once from the shutdown, and for
@@ -64,6 +67,7 @@ impl Config {
             bare_bytes_max: 64 << 10,
             links_per_peer_max: 4,
             unacked_age_max: 30_000 * MILLISECOND,
+            gap_reset_after: 500 * MILLISECOND,
             fin_resend_after: 500 * MILLISECOND,
             shutdown_deadline: 10_000 * MILLISECOND,
             version_wait: 5_000 * MILLISECOND,
@@ -97,6 +101,13 @@ impl Config {
                 name: "links_per_peer_max",
                 value: self.links_per_peer_max,
                 least: LINKS_PER_PEER_MIN,
+            });
+        }
+        if self.gap_reset_after == 0 {
+            return Err(ConfigError::TooShort {
+                name: "gap_reset_after",
+                nanoseconds: 0,
+                least: 1,
             });
         }
         if self.fin_resend_after == 0 {

@@ -81,6 +81,10 @@ pub(super) struct Alarms {
     pub(super) version_wait: Option<Time>,
     /// A number came too early, and nothing has fitted since.
     pub(super) gap: Option<Time>,
+    /// The same, and the peer is to be made to send again.
+    pub(super) gap_reset: Option<Time>,
+    /// How long to wait after that, in nanoseconds.
+    pub(super) gap_pause: u64,
     /// A send was refused for want of room, and nothing has made any since.
     pub(super) full: Option<Time>,
     /// Look at how old the oldest unacknowledged message is.
@@ -176,6 +180,8 @@ impl Peer {
             close_wait,
             version_wait,
             gap,
+            gap_reset,
+            gap_pause: _,
             full,
             age,
         } = self.alarms;
@@ -186,6 +192,7 @@ impl Peer {
             close_wait,
             version_wait,
             gap,
+            gap_reset,
             full,
             age,
             tombstone,

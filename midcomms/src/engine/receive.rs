@@ -244,7 +244,10 @@ impl Turn<'_> {
     fn gap(&mut self) {
         self.peer.counters.gaps = self.peer.counters.gaps.saturating_add(1);
         if self.peer.alarms.gap.is_none() {
+            let pause = self.config.gap_reset_after;
             self.peer.alarms.gap = Some(self.later(self.config.unacked_age_max));
+            self.peer.alarms.gap_reset = Some(self.later(pause));
+            self.peer.alarms.gap_pause = pause;
             self.rearm();
         }
     }
@@ -279,8 +282,9 @@ impl Turn<'_> {
         self.peer.received.count(seq, frame);
         self.peer.recv_next = seq.next();
         self.peer.owes_ack = true;
-        if self.peer.alarms.gap.is_some() {
+        if self.peer.alarms.gap_reset.is_some() {
             self.peer.alarms.gap = None;
+            self.peer.alarms.gap_reset = None;
             self.rearm();
         }
     }

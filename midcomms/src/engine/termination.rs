@@ -125,6 +125,9 @@ impl Turn<'_> {
             self.peer.alarms.gap = None;
             self.fence_needed(FenceCause::Gap);
         }
+        if due(self.peer.alarms.gap_reset) {
+            self.reset_for_gap();
+        }
         if due(self.peer.alarms.full) {
             self.peer.alarms.full = None;
             self.fence_needed(FenceCause::QueueFull);
@@ -148,6 +151,26 @@ impl Turn<'_> {
             self.resend_for_fin();
         }
         self.rearm();
+    }
+
+    /// A number has been missing for some time (V10): links that are reset make the peer send again.
+    ///
+    /// Deviation: kernels drop what follows the gap for ever. A kernel peer sends again only after an error report,
+    /// so that what it lost with a connection closed in order would never come. Over SCTP it would send nothing, and
+    /// up to 6.1 not even connect again: there the links stay.
+    fn reset_for_gap(&mut self) {
+        let pause = self.peer.alarms.gap_pause.saturating_mul(2);
+        self.peer.alarms.gap_pause = pause;
+        self.peer.alarms.gap_reset = Some(self.later(pause));
+        for link in self.peer.links.clone() {
+            if self
+                .links
+                .get(&link)
+                .is_some_and(|known| known.limits.record_bytes_max.is_none())
+            {
+                self.close_link(link, Close::Abort);
+            }
+        }
     }
 
     /// Our `FIN` is not acknowledged for some time (V3).

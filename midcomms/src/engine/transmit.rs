@@ -108,7 +108,7 @@ fn lend_record<'e>(peer: &'e Peer, bytes_max: usize, lent: &mut Lent, transmit: 
     };
     (_, lent.ack) = take(ack_bytes(peer));
     (_, lent.bare) = take(outlet.frame_bytes());
-    for slice in queue.unsent(0) {
+    for slice in queue.unsent(lent.cut) {
         let (pushed, whole) = take(slice);
         if !pushed {
             break;

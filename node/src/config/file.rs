@@ -28,6 +28,7 @@
 //! | `shutdown_deadline_ms` | 10000 | how long the termination of all peers may take |
 //! | `unacked_age_ms_max` | 30000 | age of an unacknowledged message at which fencing is asked for |
 //! | `version_wait_ms` | 5000 | how long a shutdown waits for a peer whose version is not known |
+//! | `gap_reset_after_ms` | 500 | how long a number may be missing before the peer's links are reset, then doubled |
 //! | `fin_resend_after_ms` | 500 | how long an unacknowledged `FIN` waits before the queue is sent again, then doubled |
 //! | `tombstone_lifetime_ms` | 60000 | how long a finished conversation is remembered to answer a repeated `FIN` |
 //! | `close_wait_warning_after_ms` | 30000 | when a missing removal of a finished peer is reported |
@@ -185,6 +186,7 @@ struct Keys {
     shutdown_deadline_ms: Option<u64>,
     unacked_age_ms_max: Option<u64>,
     version_wait_ms: Option<u64>,
+    gap_reset_after_ms: Option<u64>,
     fin_resend_after_ms: Option<u64>,
     tombstone_lifetime_ms: Option<u64>,
     close_wait_warning_after_ms: Option<u64>,
@@ -277,6 +279,7 @@ impl Keys {
         engine.shutdown_deadline = nanoseconds(self.shutdown_deadline_ms, engine.shutdown_deadline);
         engine.unacked_age_max = nanoseconds(self.unacked_age_ms_max, engine.unacked_age_max);
         engine.version_wait = nanoseconds(self.version_wait_ms, engine.version_wait);
+        engine.gap_reset_after = nanoseconds(self.gap_reset_after_ms, engine.gap_reset_after);
         engine.fin_resend_after = nanoseconds(self.fin_resend_after_ms, engine.fin_resend_after);
         engine.tombstone_lifetime = nanoseconds(self.tombstone_lifetime_ms, engine.tombstone_lifetime);
         engine.close_wait_warning_after =

@@ -2,8 +2,8 @@
 
 use dlmwire_codec::{InnerFields, Options, Seq};
 
-use super::fixture::{STARTS, Script, Wrote, numbered, raw, status};
-use crate::engine::{Event, Evidence, FenceCause, Violation};
+use super::fixture::{STARTS, Script, Wrote, numbered, raw, status, us};
+use crate::engine::{Close, Config, Event, Evidence, FenceCause, LinkLimits, LinkRole, Violation};
 use crate::state::State;
 
 /// Proves C22, D13.
@@ -85,6 +85,51 @@ fn established_gap_is_dropped_without_an_answer() {
     let later = script.message(5, b"later");
     assert_eq!(script.receives(&later), Ok(None));
     script.is_silent();
+}
+
+#[test]
+fn gap_that_lasts_resets_every_link_with_growing_pauses_so_that_the_peer_sends_again() {
+    for start in STARTS {
+        let mut script = Script::established(start);
+        let mut pause = Config::new(us()).gap_reset_after;
+        for _ in 0..4 {
+            let later = script.message(5, b"later");
+            assert_eq!(script.receives(&later), Ok(None));
+            script.waits(pause - 1);
+            assert_eq!(script.closes(), []);
+            script.waits(1);
+            assert_eq!(script.closes(), [(script.link, Close::Abort)]);
+            let lost = script.link;
+            script.goes_down(lost);
+            script.link = script.connect(LinkRole::Accepted);
+            script.quiet();
+            pause *= 2;
+        }
+        for number in 0..6 {
+            let missing = script.message(number, b"again");
+            assert_eq!(script.receives(&missing), Ok(Some(b"again".to_vec())));
+        }
+        script.waits(pause);
+        assert_eq!(script.closes(), [], "nothing is missing any more");
+    }
+}
+
+/// As over SCTP.
+const RECORDS: LinkLimits = LinkLimits {
+    record_bytes_max: Some(4096),
+};
+
+#[test]
+fn gap_over_records_is_left_to_whoever_decides() {
+    let mut script = Script::established(0);
+    let old = script.link;
+    script.goes_down(old);
+    let record = script.comes_up_with(LinkRole::Dialed, RECORDS);
+    script.quiet();
+    let later = script.message(5, b"later");
+    assert_eq!(script.receives_on(record, &later), Ok(None));
+    script.waits(Config::new(us()).unacked_age_max);
+    assert_eq!(script.closes(), []);
 }
 
 #[test]
@@ -183,12 +228,13 @@ fn established_unreadable_content_is_counted_by_the_table_of_damage() {
 
 #[test]
 fn missing_number_that_never_comes_asks_for_fencing() {
-    let age = crate::engine::Config::new(super::fixture::us()).unacked_age_max;
+    let config = Config::new(us());
+    let age = config.unacked_age_max;
     for start in STARTS {
         let mut script = Script::established(start);
         let [first, third] = [0, 2].map(|number| script.message(number, b"x"));
         script.receives(&third).unwrap();
-        script.waits(age - 1);
+        script.waits(config.gap_reset_after - 1);
         script.receives(&first).unwrap();
         script.quiet();
         script.waits(age);
@@ -197,7 +243,8 @@ fn missing_number_that_never_comes_asks_for_fencing() {
         script.waits(age);
         let node = super::fixture::them();
         let cause = FenceCause::Gap;
-        assert_eq!(script.events(), [Event::FenceNeeded { node, cause }]);
+        let alarm = Event::FenceNeeded { node, cause };
+        assert_eq!(script.events().iter().filter(|told| **told == alarm).count(), 1);
     }
 }
 

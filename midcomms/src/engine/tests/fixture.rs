@@ -146,12 +146,16 @@ impl Script {
 
     /// A link that the test does not talk on.
     pub(super) fn comes_up(&mut self, role: LinkRole) -> LinkId {
+        self.comes_up_with(role, LinkLimits::STREAM)
+    }
+
+    pub(super) fn comes_up_with(&mut self, role: LinkRole, limits: LinkLimits) -> LinkId {
         let link = LinkId(self.next_link);
         self.next_link += 1;
         let up = LinkUp {
             node: them(),
             role,
-            limits: LinkLimits::STREAM,
+            limits,
         };
         self.engine.handle_link_up(self.now, link, up);
         link

@@ -8,6 +8,7 @@
 //! | `node` | engine, transport and clock in one loop, with handles for other threads (feature `node`) |
 //! | `transport` | the traits that carry bytes, links in memory, injected faults, and a suite for transports of your own (feature `node`) |
 //! | `tcp` | TCP (feature `tcp`) |
+//! | `sctp` | the kernel's SCTP, with several networks (feature `sctp`) |
 //!
 //! The first two do no I/O and look at no clock. The `dlmwire` command is a node on the line (`dlmwire node`), reads
 //! captures (`check`, `dump`, `stats`, `replay`), takes single frames apart (`decode`) and breaks connections
@@ -54,6 +55,7 @@
 //! | feature | what it brings |
 //! |---|---|
 //! | `tcp` (default) | TCP, and `node` |
+//! | `sctp` | SCTP, and `node`; Linux with SCTP in its kernel |
 //! | `node` | the node and the transport traits; comes with every transport |
 //! | `cli` (default) | the command and all that only it needs |
 //!
@@ -63,6 +65,8 @@ pub use dlmwire_codec as codec;
 pub use dlmwire_midcomms as midcomms;
 #[cfg(feature = "node")]
 pub use dlmwire_node as node;
+#[cfg(feature = "sctp")]
+pub use dlmwire_sctp as sctp;
 #[cfg(feature = "tcp")]
 pub use dlmwire_tcp as tcp;
 #[cfg(feature = "node")]

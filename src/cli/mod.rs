@@ -5,6 +5,7 @@
 //! standard error says why the rest could not.
 
 mod bench;
+mod carrier;
 mod chaos;
 mod check;
 mod check_text;

@@ -140,10 +140,9 @@ fn cluster_files_are_read_with_their_lines() {
         .arg(&dlm)
         .output()
         .expect("the command runs");
-    assert!(
-        refused(&output).contains("SCTP, which is not built in"),
-        "{output:?}"
-    );
+    // Not built in, or not in this host's kernel, which says how to get it; where it is there, somebody else's
+    // addresses are refused.
+    assert!(refused(&output).contains("dlmwire: node: "), "{output:?}");
     let output = command("3").output().expect("the command runs");
     assert!(
         refused(&output).contains("0 nodes have our own id 3"),

@@ -79,6 +79,13 @@ impl Transport for SctpTransport {
     }
 }
 
+#[cfg(unix)]
+impl std::os::fd::AsFd for SctpLink {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self.0 {}
+    }
+}
+
 impl Link for SctpLink {
     fn receive(&mut self, _: &mut [u8]) -> io::Result<Received> {
         match self.0 {}

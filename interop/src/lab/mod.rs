@@ -11,6 +11,7 @@
 mod boot;
 pub mod cases;
 pub mod error;
+pub mod exec;
 pub mod fetch;
 pub mod guest;
 mod image;

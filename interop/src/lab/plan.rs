@@ -20,6 +20,12 @@ pub const PLAN_FILE: &str = "plan.json";
 pub const RESULT_FILE: &str = "result.json";
 /// The guest's last word, in the evidence folder: its exit code in decimal. Without it the guest died.
 pub const STATUS_FILE: &str = "status";
+/// What a command wrote on standard output, in the evidence folder.
+pub const EXEC_OUT_FILE: &str = "exec.out";
+/// What a command wrote on standard error, in the evidence folder.
+pub const EXEC_ERR_FILE: &str = "exec.err";
+/// The memory of a guest unless told, in MiB.
+pub const MEMORY_MIB: u32 = 512;
 /// Set in the environment of the agent by whoever boots it; without it the agent refuses to touch the machine.
 pub const GUEST_MARK: &str = "DLMWIRE_LAB_GUEST";
 
@@ -51,8 +57,27 @@ pub struct RunPlan {
     pub program: PathBuf,
     /// No cases: a shell on the console, in the prepared guest.
     pub shell: bool,
+    /// No cases: this command, in the prepared guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Exec>,
+    /// The guest's memory in MiB.
+    pub memory_mib: u32,
     /// More on the console.
     pub verbose: bool,
+}
+
+/// A command for the guest. Its output goes to [`EXEC_OUT_FILE`] and [`EXEC_ERR_FILE`], how it ended to
+/// [`STATUS_FILE`]; without a usable end, [`RunResult::setup_error`] says why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exec {
+    /// The program and its arguments, at least the program.
+    pub words: Vec<String>,
+    /// Where it runs: the same path in host and guest.
+    pub folder: PathBuf,
+    /// What it finds in its environment beside what every program of the guest finds there.
+    pub environment: BTreeMap<String, String>,
+    /// How long it may run, in seconds; then it is killed.
+    pub limit_s: u64,
 }
 
 /// What carries the DLM's messages.
@@ -340,6 +365,13 @@ mod tests {
             modules: "/cache/6.1".into(),
             program: "/bin/dlmwire".into(),
             shell: false,
+            exec: Some(Exec {
+                words: vec!["ip".to_owned(), "link".to_owned()],
+                folder: "/".into(),
+                environment: BTreeMap::from([("RUST_LOG".to_owned(), "debug".to_owned())]),
+                limit_s: 5,
+            }),
+            memory_mib: MEMORY_MIB,
             verbose: false,
         }
     }

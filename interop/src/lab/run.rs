@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::boot::{self, Console, Ended, Limits};
 use super::error::LabError;
 use super::kernels::{Kernel, Machine};
-use super::plan::{CaseResult, Network, RunPlan, RunResult, Share, Transport, Verdict};
+use super::plan::{CaseResult, MEMORY_MIB, Network, RunPlan, RunResult, Share, Transport, Verdict};
 use super::qemu::OUT_TAG;
 
 /// From the start of a guest to its first case, on a machine that has other things to do.
-const SETUP_LIMIT: Duration = Duration::from_secs(180);
+pub(super) const SETUP_LIMIT: Duration = Duration::from_secs(180);
 /// What a case may take beyond its own deadline: evidence is gathered behind it.
 const EVIDENCE_LIMIT: Duration = Duration::from_secs(60);
 /// The case's folder holds nothing that is worth keeping from an earlier run.
@@ -245,7 +245,7 @@ impl Heard {
 }
 
 /// What went wrong with a guest, in one line; nothing if it did what it was told to.
-fn trouble(ended: &Ended, setup_error: Option<&str>, left: usize) -> Option<String> {
+pub(super) fn trouble(ended: &Ended, setup_error: Option<&str>, left: usize) -> Option<String> {
     let last = || match &ended.last_line {
         Some(line) => format!("; its console says: {line}"),
         None => "; its console is empty".to_owned(),
@@ -263,7 +263,7 @@ fn trouble(ended: &Ended, setup_error: Option<&str>, left: usize) -> Option<Stri
 }
 
 /// Makes the evidence folder and the plan for it.
-fn prepare(kernel: &Kernel, job: &Job) -> Result<RunPlan, LabError> {
+pub(super) fn prepare(kernel: &Kernel, job: &Job) -> Result<RunPlan, LabError> {
     let boot = job.out.join("boot");
     fs::create_dir_all(&boot).map_err(LabError::io(&boot))?;
     let out = job.out.canonicalize().map_err(LabError::io(&job.out))?;
@@ -287,17 +287,19 @@ fn prepare(kernel: &Kernel, job: &Job) -> Result<RunPlan, LabError> {
         out,
         program: job.program.clone(),
         shell: false,
+        exec: None,
+        memory_mib: MEMORY_MIB,
         verbose: job.verbose,
     })
 }
 
 /// An evidence folder that no other run writes to; let go when dropped, and when the process ends.
-struct Claim {
+pub(super) struct Claim {
     _locked: File,
 }
 
 impl Claim {
-    fn on(out: &Path) -> Result<Self, LabError> {
+    pub(super) fn on(out: &Path) -> Result<Self, LabError> {
         let place = out.join("boot/lock");
         let file = File::create(&place).map_err(LabError::io(&place))?;
         match file.try_lock() {

@@ -22,8 +22,8 @@ pub(super) fn command(
 ) -> Result<Command, LabError> {
     let mut command = Command::new(&kernel.image);
     // Without a root and a console of ours it appends its own, and they would become the agent's arguments.
+    command.arg(format!("mem={}M", plan.memory_mib));
     command.args([
-        "mem=512M",
         "root=/dev/root",
         "rootfstype=hostfs",
         "rootflags=/",

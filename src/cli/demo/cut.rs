@@ -1,7 +1,7 @@
 //! Connections that are broken on purpose: a transport whose links are reset on the way.
 //!
-//! A reset is a real one: the socket is closed so that the system sends `RST` and drops what it still holds. Most
-//! come in the middle of a frame. They are counted out by what a node has received, so that there is progress
+//! A reset is a real one: the socket is closed so that the system sends `RST`, or `ABORT` over SCTP, and drops what
+//! it still holds. Most come in the middle of a frame; where whole records are sent, behind one. They are counted out by what a node has received, so that there is progress
 //! however often connections break.
 
 use std::collections::BTreeSet;
@@ -27,6 +27,8 @@ pub(super) struct Cutting<T> {
 pub(super) struct CutLink<L> {
     /// `None` once it was reset.
     inner: Option<L>,
+    /// What it sends are records: taken whole, or not at all.
+    records: bool,
     token: Token,
     peer_address: SocketAddr,
     cutter: Cutter,
@@ -171,6 +173,7 @@ impl<T: Transport> Cutting<T> {
         CutLink {
             peer_address: inner.peer_address(),
             inner: Some(inner),
+            records: self.inner.capabilities().record_bytes_max.is_some(),
             token,
             cutter: self.cutter.clone(),
             sent: FrameWalk::default(),
@@ -261,6 +264,7 @@ impl<L: Link> Link for CutLink<L> {
 
     fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let due = self.cutter.lock().part(slices);
+        let due = due.map(|part| if self.records { usize::MAX } else { part });
         let link = self.check()?;
         let Some(part) = due else {
             let taken = link.send(slices)?;

@@ -15,15 +15,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use dlmwire_midcomms::engine::PAYLOAD_BYTES_MAX;
+use dlmwire_node::config::Carrier;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::promise::MESSAGE_BYTES_MIN;
 use self::record::Recorder;
 use self::report::{Grouped, Summary};
-use self::stage::{Plan, Stage};
-use super::FOUND;
+use self::stage::{Plan, Stage, StageError};
 use super::error::Error;
 use super::output::{Output, Paint};
+use super::{FOUND, carrier};
 
 /// How long nothing may happen before the run counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -32,8 +33,9 @@ const MESSAGES_MAX: u64 = 1_000_000_000;
 
 const MANUAL: &str = "\
 What happens:
-  Node 1 is 127.0.0.1, node 2 is 127.0.0.2, each in its own thread. Both send numbered messages over TCP, and both reset their own connections on the way, most
-  of them in the middle of a frame. Every message is looked at when it arrives: it has to be the next
+  Node 1 is 127.0.0.1, node 2 is 127.0.0.2, each in its own thread. Both send numbered messages, and
+  both reset their own connections on the way, most of them in the middle of a frame (over SCTP they
+  abort them, behind a record). Every message is looked at when it arrives: it has to be the next
   one, and every byte has to be what was sent.
 
   Then node 1 leaves. Node 2 still sends its last messages over the half that is open, and leaves too.
@@ -52,7 +54,7 @@ Exit codes:
 
 /// Shows the promise being kept: two nodes, broken connections, no message lost, doubled or out of order
 ///
-/// Runs two nodes on this machine that send to each other over TCP while their connections are reset again and
+/// Runs two nodes on this machine that send to each other while their connections are reset again and
 /// again, checks every message, ends with a four-way FIN, and tells what it took.
 #[derive(clap::Args)]
 #[command(after_help = MANUAL)]
@@ -83,11 +85,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PORT", default_value_t = 21064)]
     port: u16,
 
+    /// What carries the messages: tcp, or sctp where the kernel has it
+    #[arg(long, value_name = "TRANSPORT", default_value = "tcp", value_parser = carrier::carrier)]
+    transport: Carrier,
+
     /// What the contents and the resets are drawn from; a new one each time if left out, told in the first lines
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// Write what the nodes send to each other as a capture (pcapng), with 21064 for the port
+    /// Write what the nodes send to each other over TCP as a capture (pcapng), with 21064 for the port
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
@@ -108,13 +114,19 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
         message_bytes: args.size,
         kill_every: (args.kill_every > 0).then_some(args.kill_every),
         seed: args.seed.unwrap_or_else(|| RandomState::new().hash_one(0)),
+        carrier: args.transport,
         port: args.port,
         patience: PATIENCE,
     };
-    let cannot = |error: stage::StageError| Error::Unread {
+    let cannot = |error: StageError| Error::Unread {
         place: "demo".into(),
         reason: error.to_string(),
     };
+    if args.record.is_some() && args.transport != Carrier::Tcp {
+        return Err(cannot(StageError::Setup(
+            "--record is for TCP; leave it out".to_owned(),
+        )));
+    }
     let stage = Stage::new(plan).map_err(cannot)?;
     let record = args.record.as_deref();
     let recorder = match record {

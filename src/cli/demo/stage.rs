@@ -10,14 +10,15 @@ use std::{fmt, io};
 
 use dlmwire_codec::{LockspaceId, NodeId};
 use dlmwire_midcomms::State;
+use dlmwire_node::config::Carrier;
 use dlmwire_node::{Node, NodeConfig, NodeHandle, NodeStatus};
-use dlmwire_tcp::{Options, TcpTransport};
 use dlmwire_transport::{Roster, Transport};
 
 use super::cut::{Cuts, Cutter, Cutting};
 use super::party::{Party, Progress, Task, Turn};
 use super::promise::Counts;
 use super::record::{Recorded, Recorder};
+use crate::cli::carrier::{self, Line};
 
 /// The addresses of the two nodes.
 const ADDRESSES: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
@@ -47,6 +48,8 @@ pub(super) struct Plan {
     /// Messages that a node receives between two of its resets, on average; `None`: nothing is reset.
     pub(super) kill_every: Option<u64>,
     pub(super) seed: u64,
+    /// What carries the messages.
+    pub(super) carrier: Carrier,
     /// Where the nodes listen, if it is free; 0: anywhere.
     pub(super) port: u16,
     /// How long nothing may happen.
@@ -82,7 +85,7 @@ pub(super) struct NodeShown {
 /// The nodes before they run.
 pub(super) struct Stage {
     plan: Plan,
-    transports: [TcpTransport; 2],
+    transports: [Line; 2],
 }
 
 /// Why nothing can be shown.
@@ -126,11 +129,11 @@ impl Stage {
         let [one, other] = ADDRESSES;
         let back = [nodes[1], nodes[0]];
         let mut transports = [
-            listen(nodes, [one, other], plan.port)?,
-            listen(back, [other, one], plan.port)?,
+            listen(&plan, nodes, [one, other])?,
+            listen(&plan, back, [other, one])?,
         ];
         // Only now is it known which ports were free.
-        let addresses = transports.each_ref().map(TcpTransport::local_address);
+        let addresses = transports.each_ref().map(Line::local_address);
         for (me, transport) in transports.iter_mut().enumerate() {
             transport.set_roster(roster(
                 [nodes[me], nodes[1 - me]],
@@ -142,7 +145,7 @@ impl Stage {
     }
 
     pub(super) fn addresses(&self) -> [SocketAddr; 2] {
-        self.transports.each_ref().map(TcpTransport::local_address)
+        self.transports.each_ref().map(Line::local_address)
     }
 
     /// Runs both nodes to their end, recording or not; `glance` is told now and then how many messages arrived.
@@ -170,13 +173,13 @@ fn nodes() -> Result<[NodeId; 2], StageError> {
 }
 
 /// Listens on this port, or on any other if it is taken.
-fn listen(nodes: [NodeId; 2], [own, other]: [Ipv4Addr; 2], port: u16) -> Result<TcpTransport, StageError> {
+fn listen(plan: &Plan, nodes: [NodeId; 2], [own, other]: [Ipv4Addr; 2]) -> Result<Line, StageError> {
     let bind = |port| {
         let address = SocketAddr::from((own, port));
         let roster = roster(nodes, address, SocketAddr::from((other, port)))?;
-        TcpTransport::bind(roster, Options::default()).map_err(|source| StageError::Bind { address, source })
+        carrier::bind(plan.carrier, roster, 0).map_err(|source| StageError::Bind { address, source })
     };
-    match bind(port) {
+    match bind(plan.port) {
         Err(StageError::Bind { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => bind(0),
         outcome => outcome,
     }
@@ -390,6 +393,7 @@ mod tests {
             message_bytes: 64,
             kill_every: Some(500),
             seed: 1,
+            carrier: Carrier::Tcp,
             port: 0,
             patience: Duration::from_secs(20),
         }

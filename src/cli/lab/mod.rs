@@ -1,6 +1,7 @@
 //! `dlmwire lab`: real kernels in a guest, against this project's node.
 
 mod cases;
+mod exec;
 mod fetch;
 mod guest;
 mod job;
@@ -31,6 +32,7 @@ Examples:
   dlmwire lab run --kernel linux/arch/x86/boot/bzImage --modules /tmp/modules
   dlmwire lab matrix --markdown matrix.md      every case against every kernel
   dlmwire lab shell --kernel 6.12              a shell in the guest, ready
+  dlmwire lab exec --kernel uml -- ip link     a command in the guest
 
 Where kernels and evidence are kept: $DLMWIRE_LAB, else dlmwire/lab in the user's cache directory.
 
@@ -54,6 +56,7 @@ enum Verb {
     Run(run::Args),
     Matrix(matrix::Args),
     Shell(shell::Args),
+    Exec(exec::Args),
     Cases(cases::Args),
     #[command(hide = true)]
     Guest(guest::Args),
@@ -66,6 +69,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
         Verb::Run(args) => run::run(args, out),
         Verb::Matrix(args) => matrix::run(args, out),
         Verb::Shell(args) => shell::run(args),
+        Verb::Exec(args) => exec::run(args, out),
         Verb::Cases(args) => cases::run(args, out),
         Verb::Guest(args) => guest::run(args),
     }

@@ -21,9 +21,9 @@ use std::thread;
 
 use clap::ValueEnum;
 use dlmwire_codec::NodeId;
+use dlmwire_node::config::Protocol;
 use dlmwire_node::control::Server;
 use dlmwire_node::{Node, NodeError};
-use dlmwire_tcp::{Options, TcpTransport};
 use tracing::level_filters::LevelFilter;
 
 use self::app::App;
@@ -32,6 +32,7 @@ use self::line::Told;
 use self::outlet::Outlet;
 use self::setup::{Peer, Setup};
 use super::FOUND;
+use super::carrier::{self, Line, protocol};
 use super::control::node_id;
 use super::error::Error;
 use super::output::Output;
@@ -72,7 +73,7 @@ pub(crate) struct Args {
         long,
         value_name = "FILE",
         required_unless_present = "id",
-        conflicts_with_all = ["id", "listen", "lockspace", "corosync_conf", "dlm_conf"]
+        conflicts_with_all = ["id", "listen", "transport", "lockspace", "corosync_conf", "dlm_conf"]
     )]
     config: Option<PathBuf>,
 
@@ -80,18 +81,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = node_id)]
     id: Option<NodeId>,
 
-    /// Our own address; the port is 21064 unless told
+    /// Our own address; the port is 21064 unless told. May be given several times, for SCTP
     #[arg(
         long,
         value_name = "ADDR[:PORT]",
         value_parser = setup::address,
         required_unless_present_any = ["config", "corosync_conf"]
     )]
-    listen: Option<std::net::SocketAddr>,
+    listen: Vec<std::net::SocketAddr>,
 
     /// Another node; may be given several times. With --config: dials a node of it elsewhere, as at a proxy's port
-    #[arg(long, value_name = "ID=ADDR[:PORT]")]
+    #[arg(long, value_name = "ID=ADDR[:PORT],..")]
     peer: Vec<Peer>,
+
+    /// What carries the messages: tcp, sctp, or detect, sctp if we have several addresses; tcp unless told
+    #[arg(long, value_name = "TRANSPORT", value_parser = protocol)]
+    transport: Option<Protocol>,
 
     /// The group, by name or id (0x...); `dlmwire` unless told
     #[arg(long, value_name = "NAME")]
@@ -194,12 +199,9 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
 }
 
 /// The node with its members, listening.
-fn node(setup: &Setup) -> Result<Node<TcpTransport>, Error> {
-    let options = Options {
-        mark: Some(setup.file.mark).filter(|mark| *mark != 0),
-        ..Options::default()
-    };
-    let transport = TcpTransport::bind(setup.file.roster.clone(), options).map_err(cannot)?;
+fn node(setup: &Setup) -> Result<Node<Line>, Error> {
+    let file = &setup.file;
+    let transport = carrier::bind(file.carrier, file.roster.clone(), file.mark).map_err(cannot)?;
     let mut node =
         Node::new(setup.file.node.clone(), transport).map_err(|error| cannot_node(setup, &error))?;
     for peer in setup.file.peers() {

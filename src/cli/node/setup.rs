@@ -11,7 +11,7 @@ use std::time::Duration;
 use dlmwire_codec::NodeId;
 use dlmwire_node::NodeConfig;
 use dlmwire_node::config::{
-    FileConfig, Member, PORT, Protocol, parse_lockspace, read_corosync_conf, read_dlm_conf, read_toml,
+    FileConfig, Member, PORT, parse_lockspace, read_corosync_conf, read_dlm_conf, read_toml,
 };
 use dlmwire_transport::Roster;
 
@@ -35,20 +35,21 @@ pub(super) struct Setup {
 }
 
 /// Another node, as `--peer` names it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(in crate::cli) struct Peer {
     pub(in crate::cli) node: NodeId,
-    pub(in crate::cli) address: SocketAddr,
+    /// At least one.
+    pub(in crate::cli) addresses: Vec<SocketAddr>,
 }
 
 impl FromStr for Peer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (node, address_text) = text.split_once('=').ok_or("expected ID=ADDR[:PORT]")?;
+        let (node, addresses) = text.split_once('=').ok_or("expected ID=ADDR[:PORT],..")?;
         Ok(Self {
             node: node_id(node)?,
-            address: address(address_text)?,
+            addresses: addresses.split(',').map(address).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -119,7 +120,7 @@ fn dial_elsewhere(file: &mut FileConfig, elsewhere: &[Peer]) -> Result<(), Error
         .peers()
         .map(
             |(node, addresses)| match elsewhere.iter().find(|peer| peer.node == node) {
-                Some(peer) => (node, vec![peer.address]),
+                Some(peer) => (node, peer.addresses.clone()),
                 None => (node, addresses.to_vec()),
             },
         )
@@ -141,35 +142,24 @@ fn from_arguments(args: &Args, own: NodeId) -> Result<FileConfig, Error> {
         .transpose()
         .map_err(Error::Config)?
         .unwrap_or_default();
-    let (members, roster, port) = match (&args.corosync_conf, args.listen) {
-        (Some(path), _) => {
+    let (members, roster) = match &args.corosync_conf {
+        Some(path) => {
             let members = read_corosync_conf(path).map_err(Error::Config)?;
             let roster = roster_of(own, &members, path)?;
-            (members, roster, PORT)
+            (members, roster)
         }
-        (None, Some(listen)) => {
-            let peers = args.peer.iter().map(|peer| (peer.node, vec![peer.address]));
-            let roster = Roster::new(own, vec![listen], peers)
-                .map_err(|error| contradiction("--peer", error.to_string()))?;
-            (listed(own, listen, &args.peer), roster, listen.port())
+        None => {
+            let roster = roster_from(own, &args.listen, &args.peer)?;
+            (members_of(&roster), roster)
         }
-        (None, None) => return Err(contradiction("--listen", "is missing".to_owned())),
     };
-    let several = members.iter().any(|member| member.addresses.len() > 1);
-    if let (Some(path), Some(protocol)) = (&args.dlm_conf, conf.protocol)
-        && (protocol == Protocol::Sctp || (protocol == Protocol::Detect && several))
-    {
-        let reason = "protocol asks for SCTP, which is not built in; this program needs tcp".to_owned();
-        return Err(Error::Unread {
-            place: path.clone(),
-            reason,
-        });
-    }
+    let protocol = args.transport.or(conf.protocol).unwrap_or_default();
     Ok(FileConfig {
         node: NodeConfig::new(own, lockspace),
+        carrier: protocol.carrier(roster.local().len()),
+        port: roster.local().first().map_or(PORT, SocketAddr::port),
         roster,
         members,
-        port,
         mark: conf
             .node_marks
             .get(&own)
@@ -180,17 +170,29 @@ fn from_arguments(args: &Args, own: NodeId) -> Result<FileConfig, Error> {
     })
 }
 
-fn listed(own: NodeId, listen: SocketAddr, peers: &[Peer]) -> Vec<Member> {
-    let ours = (own, listen);
-    let others = peers.iter().map(|peer| (peer.node, peer.address));
-    std::iter::once(ours)
-        .chain(others)
-        .map(|(node, address)| Member {
-            node,
-            name: None,
-            addresses: vec![address.ip()],
-        })
-        .collect()
+/// Who has which address as `--listen` and `--peer` say it.
+pub(in crate::cli) fn roster_from(
+    own: NodeId,
+    listen: &[SocketAddr],
+    peers: &[Peer],
+) -> Result<Roster, Error> {
+    if listen.is_empty() {
+        return Err(contradiction("--listen", "is missing".to_owned()));
+    }
+    let peers = peers.iter().map(|peer| (peer.node, peer.addresses.clone()));
+    Roster::new(own, listen.to_vec(), peers).map_err(|error| contradiction("--peer", error.to_string()))
+}
+
+/// The same as a file lists it, ourselves first.
+pub(in crate::cli) fn members_of(roster: &Roster) -> Vec<Member> {
+    let member = |node, addresses: &[SocketAddr]| Member {
+        node,
+        name: None,
+        addresses: addresses.iter().map(SocketAddr::ip).collect(),
+    };
+    let ours = member(roster.node(), roster.local());
+    let others = roster.peers().map(|(node, addresses)| member(node, addresses));
+    std::iter::once(ours).chain(others).collect()
 }
 
 /// Who has which address by a corosync.conf. TCP knows a node by its first address; the others are known too.

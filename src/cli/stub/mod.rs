@@ -21,14 +21,15 @@ use clap::ValueEnum;
 use dlmwire_codec::NodeId;
 use dlmwire_interop::participant::Host;
 use dlmwire_interop::participant::meddler::Meddler;
+use dlmwire_node::config::Protocol;
 use dlmwire_node::{Node, NodeError};
-use dlmwire_tcp::{Options, TcpTransport};
 
 use self::app::App;
 use self::event::{Started, Voice};
 use self::feed::{COMMANDS_MAX, Feed};
 use self::setup::{LockspaceArg, Setup, Weight};
 use super::FOUND;
+use super::carrier::{self, protocol};
 use super::control::node_id;
 use super::error::Error;
 use super::node::outlet::Outlet;
@@ -72,20 +73,24 @@ pub(crate) struct Args {
     testing: bool,
 
     /// Node, addresses and peers from a file in TOML, as for `dlmwire node`
-    #[arg(long, value_name = "FILE", required_unless_present = "id", conflicts_with_all = ["id", "listen", "peer"])]
+    #[arg(long, value_name = "FILE", required_unless_present = "id", conflicts_with_all = ["id", "listen", "peer", "transport"])]
     config: Option<PathBuf>,
 
     /// Our own node id
     #[arg(long, value_name = "N", value_parser = node_id, requires = "listen")]
     id: Option<NodeId>,
 
-    /// Our own address; the port is 21064 unless told
+    /// Our own address; the port is 21064 unless told. May be given several times, for SCTP
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = address)]
-    listen: Option<std::net::SocketAddr>,
+    listen: Vec<std::net::SocketAddr>,
 
     /// Another node; may be given several times
-    #[arg(long, value_name = "ID=ADDR[:PORT]")]
+    #[arg(long, value_name = "ID=ADDR[:PORT],..")]
     peer: Vec<Peer>,
+
+    /// What carries the messages: tcp, sctp, or detect, sctp if we have several addresses; tcp unless told
+    #[arg(long, value_name = "TRANSPORT", value_parser = protocol)]
+    transport: Option<Protocol>,
 
     /// A lockspace and its id, 0x... or decimal; may be given several times. With --config: its group unless told
     #[arg(long, value_name = "NAME=ID", required_unless_present = "config")]
@@ -166,11 +171,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode, Error> {
     let setup = Setup::read(args)?;
     // From here on a signal means to leave.
     let signals = feed::signals().map_err(cannot)?;
-    let options = Options {
-        mark: Some(setup.file.mark).filter(|mark| *mark != 0),
-        ..Options::default()
-    };
-    let transport = TcpTransport::bind(setup.file.roster.clone(), options).map_err(cannot)?;
+    let file = &setup.file;
+    let transport = carrier::bind(file.carrier, file.roster.clone(), file.mark).map_err(cannot)?;
     let (transport, meddling) = Meddler::new(transport);
     let waker = dlmwire_transport::Transport::waker(&transport);
     let mut node = Node::new(setup.file.node.clone(), transport).map_err(|error| cannot_node(&error))?;

@@ -7,13 +7,13 @@ use std::time::Duration;
 use dlmwire_codec::{Generation, LockspaceId, NodeId, Seq, Version};
 use dlmwire_interop::participant::Config;
 use dlmwire_node::NodeConfig;
-use dlmwire_node::config::{FileConfig, Member, read_toml};
-use dlmwire_transport::Roster;
+use dlmwire_node::config::{FileConfig, PORT, read_toml};
 
 use super::super::control::node_id;
 use super::super::error::Error;
 use super::{Args, Kernel, Speak};
 use crate::cli::node::Log;
+use crate::cli::node::setup::{members_of, roster_from};
 
 /// The longest name of a lockspace in bytes, as in the kernel.
 const NAME_LEN_MAX: usize = 64;
@@ -78,10 +78,10 @@ impl FromStr for Weight {
 
 impl Setup {
     pub(super) fn read(args: &Args) -> Result<Self, Error> {
-        let mut file = match (&args.config, args.id, args.listen) {
-            (Some(path), _, _) => read_toml(path).map_err(Error::Config)?,
-            (None, Some(id), Some(listen)) => from_arguments(args, id, listen)?,
-            (None, _, _) => return Err(refused("--listen", "is missing".to_owned())),
+        let mut file = match (&args.config, args.id) {
+            (Some(path), _) => read_toml(path).map_err(Error::Config)?,
+            (None, Some(id)) => from_arguments(args, id)?,
+            (None, None) => return Err(refused("--id", "is missing".to_owned())),
         };
         // The participant does what the hello stands for.
         file.node.hello = false;
@@ -125,21 +125,14 @@ impl Setup {
 }
 
 /// As a file would say it.
-fn from_arguments(args: &Args, own: NodeId, listen: std::net::SocketAddr) -> Result<FileConfig, Error> {
-    let peers = args.peer.iter().map(|peer| (peer.node, vec![peer.address]));
-    let roster =
-        Roster::new(own, vec![listen], peers).map_err(|error| refused("--peer", error.to_string()))?;
-    let member = |node, address: std::net::SocketAddr| Member {
-        node,
-        name: None,
-        addresses: vec![address.ip()],
-    };
-    let others = args.peer.iter().map(|peer| member(peer.node, peer.address));
+fn from_arguments(args: &Args, own: NodeId) -> Result<FileConfig, Error> {
+    let roster = roster_from(own, &args.listen, &args.peer)?;
     Ok(FileConfig {
         node: NodeConfig::new(own, LockspaceId::new(0)),
+        carrier: args.transport.unwrap_or_default().carrier(roster.local().len()),
+        members: members_of(&roster),
+        port: roster.local().first().map_or(PORT, std::net::SocketAddr::port),
         roster,
-        members: others.chain([member(own, listen)]).collect(),
-        port: listen.port(),
         mark: 0,
         control: None,
     })

@@ -5,7 +5,7 @@ use super::{Case, Judge};
 use crate::lab::guest::bench::{Bench, Pair, PairOptions};
 use crate::lab::guest::error::Result;
 use crate::lab::guest::kernel::Need;
-use crate::lab::guest::lockspace::{Joining, Lockspace, Space};
+use crate::lab::guest::lockspace::Space;
 use crate::lab::guest::manager::Comm;
 use crate::lab::guest::wait;
 use crate::lab::guest::work::WorkPlan;
@@ -96,7 +96,7 @@ fn fence_kernel(bench: &mut Bench) -> Result<()> {
     pair.lockspace.wait_recovered(SOON)?;
     wait_recovered(&pair.stub, mark)?;
     usable(bench, &pair)?;
-    pair.leave(SOON)
+    part(bench, pair)
 }
 
 /// All that a reboot changes on the wire: the node forgets what it counted, and says no farewell.
@@ -129,43 +129,40 @@ fn restart(bench: &mut Bench) -> Result<()> {
         let decided = joining.is_finished() || count(&pair.stub, RESTARTED, mark) > 0;
         Ok(decided.then_some(()))
     })?;
-    pair.lockspace = if joining.is_finished() {
-        bench.figure("noticed", "by a lock".to_owned());
-        noticed_later(bench, &mut pair, joining, mark)?
-    } else {
-        bench.figure("noticed", "in the recovery".to_owned());
-        noticed_at_once(bench, &mut pair, joining, mark)?
-    };
-    wait_recovered(&pair.stub, mark)?;
-    usable(bench, &pair)?;
-    pair.leave(SOON)
-}
+    // Nobody has told the kernel either: its lock waits for an answer.
+    let joined = joining.is_finished();
+    let by = if joined { "by a lock" } else { "in the recovery" };
+    bench.figure("noticed", by.to_owned());
+    let lockspace = joining.lockspace().clone();
+    let work = joined
+        .then(|| lockspace.work(WorkPlan::pairs(PAIRS)))
+        .transpose()?;
+    evidence(bench, &pair, mark)?;
 
-/// The kernel numbers what it says in a recovery. It waits there until both begin anew.
-fn noticed_at_once(bench: &mut Bench, pair: &mut Pair, joining: Joining, mark: usize) -> Result<Lockspace> {
-    evidence(bench, pair, mark)?;
-    fence(pair)?;
-    pair.stub.send("add 1")?;
-    joining.finish(SOON)
-}
-
-/// The kernel got through its recovery, and its first lock shows that it counts from the beginning.
-fn noticed_later(bench: &mut Bench, pair: &mut Pair, joining: Joining, mark: usize) -> Result<Lockspace> {
-    let lockspace = joining.finish(SOON)?;
-    let work = lockspace.work(WorkPlan::pairs(PAIRS))?;
-    evidence(bench, pair, mark)?;
     // Told, both begin anew, and what the kernel had under way is done.
-    fence(pair)?;
+    fence(&mut pair)?;
     lockspace.stop()?;
     pair.manager.remove_comm(2)?;
     lockspace.change_members(ALONE)?;
     lockspace.start()?;
-    work.finish(bench.limit())?.require_clean(PAIRS)?;
+    pair.lockspace = joining.finish(SOON)?;
+    if let Some(work) = work {
+        work.finish(bench.limit())?.require_clean(PAIRS)?;
+    }
     pair.manager.add_comm(&Comm::remote(2, [bench.peer_address()?]))?;
     pair.stub.send("add 1")?;
-    lockspace.set_members(BOTH)?;
-    lockspace.wait_recovered(SOON)?;
-    Ok(lockspace)
+    pair.lockspace.set_members(BOTH)?;
+    pair.lockspace.wait_recovered(SOON)?;
+    wait_recovered(&pair.stub, mark)?;
+    usable(bench, &pair)?;
+    part(bench, pair)
+}
+
+/// Both leave. What was under way to the one that we fenced is lost, and our account says so.
+fn part(bench: &mut Bench, pair: Pair) -> Result<()> {
+    let (_, account) = pair.part(SOON)?;
+    bench.figure("lost", account.number("lost").unwrap_or_default());
+    Ok(())
 }
 
 fn evidence(bench: &mut Bench, pair: &Pair, mark: usize) -> Result<()> {

@@ -7,6 +7,7 @@ mod join;
 mod leave;
 mod locks;
 pub mod probes;
+mod sctp;
 mod stall;
 mod stub_locks;
 mod versions;
@@ -67,6 +68,8 @@ const ALL: &[Case] = &[
     fence::FENCE_US,
     fence::FENCE_KERNEL,
     fence::RESTART,
+    sctp::PATH,
+    sctp::ABORT,
     probes::ACKS,
     probes::NUMBERS,
     probes::LENGTHS,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::super::plan::{Figure, RunPlan, Transport, VethPair};
@@ -169,10 +170,11 @@ impl Bench {
         for address in self.peer_addresses() {
             let _ = write!(args, " --listen {address}");
         }
-        let _ = write!(args, " --peer {KERNEL_NODE}={}", self.kernel_address()?);
-        if !self.kernel.speaks_opts() {
-            args.push_str(" --speak 3.1");
+        let kernel: Vec<_> = self.kernel_addresses().iter().map(IpAddr::to_string).collect();
+        if kernel.is_empty() {
+            return Err(LabError::unexpected("the plan has no address of the kernel"));
         }
+        let _ = write!(args, " --peer {KERNEL_NODE}={}", kernel.join(","));
         if self.plan.transport == Transport::Sctp {
             args.push_str(" --transport sctp");
         }
@@ -315,6 +317,21 @@ impl Pair {
     ///
     /// As [`leave`](Self::leave).
     pub fn settle(self, limit: Duration) -> Result<Event> {
+        let (status, account) = self.part(limit)?;
+        if status.success() {
+            return Ok(account);
+        }
+        Err(LabError::unexpected(format!(
+            "the stub ended with {status}: {account}"
+        )))
+    }
+
+    /// The same, however our node ends: one that has fenced somebody may have lost what was under way.
+    ///
+    /// # Errors
+    ///
+    /// When a step takes longer than `limit`.
+    pub fn part(self, limit: Duration) -> Result<(ExitStatus, Event)> {
         let Self {
             lockspace, mut stub, ..
         } = self;
@@ -325,10 +342,7 @@ impl Pair {
         leaving.finish(limit)?;
         stub.close_input();
         let status = stub.ended(limit)?;
-        if status.success() {
-            return stub.wait_event("ended", 0, limit);
-        }
-        Err(LabError::unexpected(format!("the stub ended with {status}")))
+        Ok((status, stub.wait_event("ended", 0, limit)?))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Everything on the lines between the kernel and us, captured while a case runs.
 
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Stdio};
 use std::thread;
@@ -40,6 +42,9 @@ impl Capture {
     ///
     /// When the tool is not there or does not start.
     pub fn start(devices: &[&str], file: &Path) -> Result<Self> {
+        // dumpcap gives up its rights before it opens the file, and the folder may be another user's.
+        fs::File::create(file).on("create the capture's file")?;
+        fs::set_permissions(file, Permissions::from_mode(0o666)).on("open the capture's file to dumpcap")?;
         let mut tool = command::new("dumpcap");
         for device in devices {
             tool.args(["-i", device]);

@@ -13,7 +13,7 @@ use super::wait;
 /// No small command takes longer.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Where the guest's programs are; the first process of a system has no `PATH`.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Output kept of each stream.
 const OUTPUT_MAX: u64 = 1 << 20;
 

@@ -8,6 +8,7 @@
 //! | [`stub`], [`raw_peer`], [`netns`] | our side, in the other namespace |
 //! | [`kmsg`], [`debugfs`], [`tracefs`], [`capture`], `judge` | evidence |
 //! | [`bench`](mod@bench), `runner` | what a case is given, and how it is run |
+//! | `exec` | a command of somebody's own instead of cases |
 //!
 //! The kernel makes the DLM's sockets in the first namespace only and knows a peer by its source address alone:
 //! so the kernel's side is at home in the first namespace and ours in the other one, never the other way round.
@@ -19,6 +20,7 @@ pub mod command;
 pub mod control;
 pub mod debugfs;
 pub mod error;
+mod exec;
 pub mod init;
 pub mod journal;
 mod judge;
@@ -69,15 +71,16 @@ pub fn run(plan: &RunPlan) -> ExitCode {
         kernel_release: Kernel::running().release,
         ..RunResult::default()
     };
-    let status = match prepare(plan) {
-        Ok(guest) if plan.shell => shell(&guest),
-        Ok(guest) => run_cases(&guest, &mut results),
-        Err(error) => {
-            eprintln!("lab: {error}");
-            results.setup_error = Some(error.to_string());
-            NOT_READY
-        }
-    };
+    let done = prepare(plan).and_then(|guest| match &plan.exec {
+        Some(wanted) => exec::run(plan, wanted),
+        None if plan.shell => Ok(shell(&guest)),
+        None => Ok(run_cases(&guest, &mut results)),
+    });
+    let status = done.unwrap_or_else(|error| {
+        eprintln!("lab: {error}");
+        results.setup_error = Some(error.to_string());
+        NOT_READY
+    });
     if let Err(error) = results.write(&plan.out) {
         eprintln!("lab: write results: {error}");
     }

@@ -23,6 +23,9 @@ use super::uevents::Uevent;
 use super::wait::Log;
 use crate::check;
 
+/// What the capture tool calls them.
+const ALL_DEVICES: &str = "any";
+
 /// The prepared guest: what all cases share.
 pub(super) struct Guest {
     pub(super) plan: RunPlan,
@@ -172,13 +175,16 @@ impl Guest {
         Duration::from_secs(self.plan.case_deadline_s)
     }
 
+    /// The line between the two; all devices of the kernel's side where there are several lines. One capture of all
+    /// keeps the order of the packets, which one of each does not.
     fn devices(&self) -> Vec<&str> {
-        let links = match self.plan.transport {
-            Transport::Tcp => 1,
-            Transport::Sctp => usize::MAX,
-        };
-        let links = self.plan.network.links.iter().take(links);
-        links.map(|link| link.kernel_device.as_str()).collect()
+        match self.plan.transport {
+            Transport::Tcp => {
+                let link = self.plan.network.links.first();
+                link.map(|link| link.kernel_device.as_str()).into_iter().collect()
+            }
+            Transport::Sctp => vec![ALL_DEVICES],
+        }
     }
 
     fn addresses(&self) -> Vec<(u32, std::net::IpAddr)> {

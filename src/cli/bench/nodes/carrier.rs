@@ -4,8 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 
 use dlmwire_codec::NodeId;
-use dlmwire_tcp::{Options, TcpTransport};
-use dlmwire_transport::{MemoryNet, MemoryTransport, Roster, RosterError, Transport};
+#[cfg(not(all(feature = "tcp", feature = "sctp")))]
+use dlmwire_node::config;
+#[cfg(any(feature = "tcp", feature = "sctp"))]
+use dlmwire_transport::Transport;
+use dlmwire_transport::{MemoryNet, MemoryTransport, Roster, RosterError};
+
+#[cfg(not(all(feature = "tcp", feature = "sctp")))]
+use crate::cli::carrier::not_built_in;
 
 /// What carries the frames.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
@@ -31,8 +37,14 @@ impl Carrier {
     pub(crate) fn missing(self) -> Option<String> {
         match self {
             Self::Mem => None,
+            #[cfg(feature = "tcp")]
             Self::Tcp => tcp(2, None).err().map(|error| error.to_string()),
-            Self::Sctp => Some("this build has no transport over SCTP".to_owned()),
+            #[cfg(feature = "sctp")]
+            Self::Sctp => sctp(2).err().map(|error| error.to_string()),
+            #[cfg(not(feature = "tcp"))]
+            Self::Tcp => Some(not_built_in(config::Carrier::Tcp).to_string()),
+            #[cfg(not(feature = "sctp"))]
+            Self::Sctp => Some(not_built_in(config::Carrier::Sctp).to_string()),
         }
     }
 }
@@ -76,16 +88,33 @@ pub(super) fn memory(of: usize) -> io::Result<Vec<MemoryTransport>> {
 const MEMORY_LINK_BYTES: usize = 1 << 20;
 
 /// Transports over TCP for nodes 1 to `of`, on free ports.
-pub(super) fn tcp(of: usize, congestion: Option<&str>) -> io::Result<Vec<TcpTransport>> {
-    let options = Options {
+#[cfg(feature = "tcp")]
+pub(super) fn tcp(of: usize, congestion: Option<&str>) -> io::Result<Vec<dlmwire_tcp::TcpTransport>> {
+    let options = dlmwire_tcp::Options {
         congestion: congestion.map(str::to_owned),
-        ..Options::default()
+        ..Default::default()
     };
+    on_loopback(of, |roster| {
+        dlmwire_tcp::TcpTransport::bind(roster, options.clone())
+    })
+}
+
+/// Transports over SCTP for nodes 1 to `of`, on free ports.
+#[cfg(feature = "sctp")]
+pub(super) fn sctp(of: usize) -> io::Result<Vec<dlmwire_sctp::SctpTransport>> {
+    let options = dlmwire_sctp::Options::default();
+    on_loopback(of, |roster| {
+        dlmwire_sctp::SctpTransport::bind(roster, options.clone())
+    })
+}
+
+#[cfg(any(feature = "tcp", feature = "sctp"))]
+fn on_loopback<T: Transport>(of: usize, bind: impl Fn(Roster) -> io::Result<T>) -> io::Result<Vec<T>> {
     let mut addresses = addresses(of);
     let mut transports = Vec::with_capacity(of);
     for node in 0..of {
         let alone = roster(node, &addresses).map_err(io::Error::other)?;
-        transports.push(TcpTransport::bind(alone, options.clone())?);
+        transports.push(bind(alone)?);
     }
     for (address, transport) in addresses.iter_mut().zip(&transports) {
         *address = transport.local_address();

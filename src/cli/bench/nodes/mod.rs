@@ -99,11 +99,15 @@ pub(crate) fn run(
     };
     match carrier {
         Carrier::Mem => run_over(carrier::memory(of)?, traffic, payload_bytes, setup),
+        #[cfg(feature = "tcp")]
         Carrier::Tcp => {
             let transports = carrier::tcp(of, setup.congestion.as_deref())?;
             run_over(transports, traffic, payload_bytes, setup)
         }
-        Carrier::Sctp => Err(Failure::Io(io::ErrorKind::Unsupported.into())),
+        #[cfg(feature = "sctp")]
+        Carrier::Sctp => run_over(carrier::sctp(of)?, traffic, payload_bytes, setup),
+        #[cfg(not(all(feature = "tcp", feature = "sctp")))]
+        _ => Err(Failure::Io(io::ErrorKind::Unsupported.into())),
     }
 }
 

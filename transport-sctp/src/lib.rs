@@ -86,3 +86,11 @@ pub use transport::SctpTransport;
 
 /// Bytes of one record, as the kernels write them: whole frames, one page.
 pub const RECORD_BYTES_MAX: usize = 4096;
+
+/// What every transport over SCTP can do.
+pub const CAPABILITIES: dlmwire_transport::Capabilities = dlmwire_transport::Capabilities {
+    half_close: false,
+    record_bytes_max: Some(RECORD_BYTES_MAX),
+    multihomed: true,
+    close_signal: true,
+};

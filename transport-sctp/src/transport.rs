@@ -14,7 +14,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use socket2::{Domain, Socket};
 
-use crate::RECORD_BYTES_MAX;
+use crate::CAPABILITIES;
 use crate::error::in_operation;
 use crate::event::LinkEvents;
 use crate::line::{Again, Far, Line, SctpLink, drain};
@@ -149,12 +149,7 @@ impl Transport for SctpTransport {
     type Link = SctpLink;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            half_close: false,
-            record_bytes_max: Some(RECORD_BYTES_MAX),
-            multihomed: true,
-            close_signal: true,
-        }
+        CAPABILITIES
     }
 
     fn dial(&mut self, peer: NodeId, token: Token) -> io::Result<SctpLink> {

@@ -30,3 +30,11 @@ mod transport;
 pub use line::TcpLink;
 pub use options::{Keepalive, Options};
 pub use transport::TcpTransport;
+
+/// What every transport over TCP can do.
+pub const CAPABILITIES: dlmwire_transport::Capabilities = dlmwire_transport::Capabilities {
+    half_close: true,
+    record_bytes_max: None,
+    multihomed: false,
+    close_signal: true,
+};

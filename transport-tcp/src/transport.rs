@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::CAPABILITIES;
 use crate::error::in_operation;
 use crate::line::{Again, Far, Line, TcpLink};
 use crate::listener::Listener;
@@ -121,12 +122,7 @@ impl Transport for TcpTransport {
     type Link = TcpLink;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            half_close: true,
-            record_bytes_max: None,
-            multihomed: false,
-            close_signal: true,
-        }
+        CAPABILITIES
     }
 
     fn dial(&mut self, peer: NodeId, token: Token) -> io::Result<TcpLink> {

@@ -14,6 +14,9 @@ use crate::cli::FOUND;
 use crate::cli::error::Error;
 use crate::cli::output::{Output, Paint};
 
+/// Findings of one case that are shown; the rest is in the evidence.
+const FINDINGS_SHOWN: usize = 8;
+
 /// Runs cases against one kernel
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -101,8 +104,26 @@ fn show_case(result: &CaseResult, width: usize, out: &mut Output) -> Result<(), 
         line.push_str(reason);
     }
     writeln!(out, "{line}")?;
-    for finding in &result.findings {
+    let (notes, worse): (Vec<_>, Vec<_>) = result
+        .findings
+        .iter()
+        .partition(|finding| finding.starts_with("note "));
+    for finding in worse.iter().take(FINDINGS_SHOWN) {
         writeln!(out, "             {finding}")?;
+    }
+    let hidden = worse.len().saturating_sub(FINDINGS_SHOWN);
+    if notes.len() + hidden > 0 {
+        let more = if hidden > 0 {
+            format!("{hidden} more and ")
+        } else {
+            String::new()
+        };
+        let notes = notes.len();
+        writeln!(
+            out,
+            "             {more}notes: {notes}, in {}/check.txt",
+            result.case
+        )?;
     }
     for (name, figure) in &result.figures {
         writeln!(out, "             {name} {figure}")?;

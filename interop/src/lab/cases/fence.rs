@@ -119,6 +119,9 @@ fn restart(bench: &mut Bench) -> Result<()> {
     pair.manager.clean_up()?;
     // Open it keeps the module in use.
     pair.manager.close_monitor();
+    for line in ["__kmem_cache_shutdown", "kmem_cache_destroy"] {
+        bench.allow_log(line, "7.2 leaves a write queue behind when the module goes");
+    }
     reload(bench)?;
 
     pair.manager = bench.start_manager()?;
@@ -139,12 +142,13 @@ fn restart(bench: &mut Bench) -> Result<()> {
         .transpose()?;
     evidence(bench, &pair, mark)?;
 
-    // Told, both begin anew, and what the kernel had under way is done.
-    fence(&mut pair)?;
+    // Told, both begin anew, and what the kernel had under way is done. The kernel is first: as long as it has us it
+    // knocks, and would begin a conversation that it then begins once more.
     lockspace.stop()?;
     pair.manager.remove_comm(2)?;
     lockspace.change_members(ALONE)?;
     lockspace.start()?;
+    fence(&mut pair)?;
     pair.lockspace = joining.finish(SOON)?;
     if let Some(work) = work {
         work.finish(bench.limit())?.require_clean(PAIRS)?;

@@ -17,7 +17,8 @@ use crate::lab::guest::control::Mode;
 use crate::lab::guest::error::{LabError, Result};
 use crate::lab::guest::kernel::Need;
 use crate::lab::guest::lockspace::Space;
-use crate::lab::guest::stub::Event;
+use crate::lab::guest::stub::{Event, Stub};
+use crate::lab::guest::wait;
 
 /// Numbers before 0 at which we begin.
 const BEFORE: u32 = 16;
@@ -43,11 +44,7 @@ fn run(bench: &mut Bench) -> Result<()> {
     let joining =
         manager.begin_join(&Space::new("ls1", LOCKSPACE).members(&[(KERNEL_NODE, 0), (PEER_NODE, 1)]))?;
     stub.wait_event("version", 0, SOON)?;
-    for number in 0..BEFORE {
-        bench
-            .debugfs
-            .raw_message(PEER_NODE, &remove(begun.wrapping_add(number))?)?;
-    }
+    count_up_to_zero(bench, &mut stub, begun)?;
     // Newer kernels number what they ask in recovery: it came too early and comes again on a new connection.
     stub.send("cut")?;
     let lockspace = joining.finish(SOON)?;
@@ -110,6 +107,25 @@ fn remove(seq: u32) -> Result<Vec<u8>> {
     let length = frame.encode_into(&mut bytes);
     length.map_err(|error| LabError::unexpected(error.to_string()))?;
     Ok(bytes)
+}
+
+/// Raw messages of the kernel until we expect number 0. They are in no queue: what a reset takes has to be written
+/// again, and we reset a kernel whose numbers of the recovery come before these.
+fn count_up_to_zero(bench: &Bench, stub: &mut Stub, begun: u32) -> Result<()> {
+    wait::until("number 0 to be expected", SOON, || {
+        let status = stub.ask("status", "status", SOON)?;
+        let expected = recv_next(&status).and_then(|number| u32::try_from(number).ok());
+        match expected {
+            Some(0) => return Ok(Some(())),
+            Some(number) if number >= begun => {
+                for missing in number..=u32::MAX {
+                    bench.debugfs.raw_message(PEER_NODE, &remove(missing)?)?;
+                }
+            }
+            Some(_) | None => {}
+        }
+        Ok(None)
+    })
 }
 
 /// The number that our node expects next of the kernel.

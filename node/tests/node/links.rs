@@ -6,7 +6,7 @@ use dlmwire_midcomms::engine::{Delivery, Event, SendError};
 use dlmwire_node::{Application, NodeEvent, Outbox};
 use dlmwire_transport::{MemoryNet, Token, Transport};
 
-use crate::raw::{Raw, status};
+use crate::raw::{Raw, message, status};
 use crate::world::{
     Host, Recorder, config, during, group, id, in_memory, in_memory_with, join_all, memory_transport,
     over_tcp, tcp_transports, until,
@@ -37,6 +37,24 @@ fn connect<T: Transport>(hosts: &mut [Host<T>; 1], raw: &mut Raw<T>) {
     until(hosts, "the version", |hosts| {
         raw.turn();
         hosts[0].knows_version(2)
+    });
+}
+
+#[test]
+fn write_that_fails_leaves_what_came_before_to_be_read() {
+    let (mut hosts, mut raw) = with_raw(|config| config.read_buffer_bytes = 4096);
+    connect(&mut hosts, &mut raw);
+    for number in 0..10 {
+        let frame = message(number, &[7; 1000]);
+        assert_eq!(raw.write(&frame), frame.len());
+    }
+    // More than one read: the acknowledgement of the first part cannot be written any more.
+    hosts[0].remote.break_writes(id(2));
+    until(&mut hosts, "every message", |hosts| hosts[0].app.count(2) == 10);
+    until(&mut hosts, "the loss of the link", |hosts| {
+        hosts[0]
+            .app
+            .has(|event| matches!(event, Event::Disconnected { .. }))
     });
 }
 

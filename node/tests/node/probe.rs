@@ -44,6 +44,7 @@ struct Orders {
     live: BTreeMap<Token, NodeId>,
     cut: BTreeSet<Token>,
     stalled: BTreeSet<NodeId>,
+    broken: BTreeSet<NodeId>,
     /// Nothing is accepted.
     deaf: bool,
     incoming_owed: bool,
@@ -95,6 +96,11 @@ impl Remote {
     /// Takes nothing for this peer any more, as a peer that does not read.
     pub(crate) fn stall(&self, node: NodeId) {
         self.orders().stalled.insert(node);
+    }
+
+    /// Fails to take anything for this peer, as a connection does whose other end is gone.
+    pub(crate) fn break_writes(&self, node: NodeId) {
+        self.orders().broken.insert(node);
     }
 
     pub(crate) fn waits(&self) -> u64 {
@@ -250,15 +256,15 @@ impl<L: Link> Link for ProbeLink<L> {
     }
 
     fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let stalled = {
+        {
             let orders = self.remote.orders();
-            orders
-                .live
-                .get(&self.token)
-                .is_some_and(|node| orders.stalled.contains(node))
-        };
-        if stalled {
-            return Err(io::ErrorKind::WouldBlock.into());
+            let peer = orders.live.get(&self.token);
+            if peer.is_some_and(|node| orders.stalled.contains(node)) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            if peer.is_some_and(|node| orders.broken.contains(node)) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
         }
         let sent = self.alive()?.send(slices);
         self.remote.0.writes.fetch_add(1, Relaxed);

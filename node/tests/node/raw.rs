@@ -4,9 +4,10 @@ use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
 
 use dlmwire_codec::{
-    Content, FrameFields, InnerFields, Limits, NodeId, Options, OptsFields, Payload, RcomFields, Seq, Split,
-    StatusFlags, Version, split,
+    Content, FrameFields, InnerFields, Limits, MsgFields, MsgType, NodeId, Options, OptsFields, Payload,
+    RcomFields, Seq, Split, StatusFlags, Tail, Version, split,
 };
+use dlmwire_midcomms::engine::APPLICATION_MSG;
 use dlmwire_transport::{Link, Ready, Received, Token, Transport};
 
 use crate::world::{group, id};
@@ -124,6 +125,16 @@ pub(crate) fn status(id: u64) -> Vec<u8> {
 
 pub(crate) fn ack(seq: u32) -> Vec<u8> {
     frame(Content::Ack(Seq::new(seq)))
+}
+
+pub(crate) fn message(seq: u32, payload: &[u8]) -> Vec<u8> {
+    let mut fields = MsgFields::new(group(), MsgType::Other(APPLICATION_MSG));
+    fields.tail = Tail::Opaque(payload);
+    frame(Content::Opts(OptsFields {
+        seq: Seq::new(seq),
+        options: Options::NONE,
+        inner: InnerFields::Msg(fields),
+    }))
 }
 
 pub(crate) fn fin(seq: u32) -> Vec<u8> {

@@ -31,9 +31,9 @@ async fn send(to: StdStream, size: usize, mut meter: Meter) -> std::io::Result<E
     let mut counts = Counts::default();
     while !meter.is_over(|| counts) {
         for _ in 0..BATCH {
-            frames.feed(payload.clone()).await?;
+            SinkExt::<Bytes>::feed(&mut frames, payload.clone()).await?;
         }
-        frames.flush().await?;
+        SinkExt::<Bytes>::flush(&mut frames).await?;
         counts.messages += BATCH;
     }
     Ok(meter.end(counts))

@@ -65,11 +65,11 @@ pub(super) fn carrier(word: &str) -> Result<Carrier, String> {
 ///
 /// Of the kind [`Unsupported`](io::ErrorKind::Unsupported) where the program or the system has no such transport,
 /// with the way to get it.
+#[cfg_attr(
+    not(any(feature = "tcp", feature = "sctp")),
+    expect(unused_variables, reason = "there is no transport to bind")
+)]
 pub(super) fn bind(carrier: Carrier, roster: Roster, mark: u32) -> io::Result<Line> {
-    #[cfg_attr(
-        not(any(feature = "tcp", feature = "sctp")),
-        expect(unused_variables, reason = "there is no transport to mark")
-    )]
     let mark = Some(mark).filter(|mark| *mark != 0);
     match carrier {
         #[cfg(feature = "tcp")]

@@ -44,12 +44,11 @@ impl Transport for Pairs {
 
     fn dial(&mut self, peer: NodeId, token: Token) -> io::Result<PairLink> {
         let address = self.roster.peer(peer).ok_or(ErrorKind::NotFound)?[0];
-        let (ours, theirs) = UnixStream::pair()?;
-        let doors = self.doors.lock().expect("nobody panics with it");
+        let doors = self.doors.lock().expect("nobody panics with it").clone();
         let door = doors.get(&address).ok_or(ErrorKind::ConnectionRefused)?;
+        let (ours, theirs) = UnixStream::pair()?;
         let called = door.try_send((self.local_address(), theirs));
         called.map_err(|_| ErrorKind::ConnectionRefused)?;
-        drop(doors);
         self.dials.push(Ready::Dialed(token));
         self.link(ours, token, address)
     }
@@ -66,15 +65,13 @@ impl Transport for Pairs {
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
-        let tick = Duration::from_millis(1);
-        std::thread::sleep(timeout.map_or(tick, |timeout| timeout.min(tick)));
+        std::thread::sleep(timeout.unwrap_or(Duration::MAX).min(Duration::from_millis(1)));
         *ready = std::mem::take(&mut self.dials);
         self.links.retain(|_, stream| stream.strong_count() > 0);
         ready.retain(|told| matches!(told, Ready::Dialed(token) if self.links.contains_key(token)));
         ready.push(Ready::Incoming);
-        for token in self.links.keys() {
-            ready.extend([Ready::Readable(*token), Ready::Writable(*token)]);
-        }
+        let links = self.links.keys();
+        ready.extend(links.flat_map(|link| [Ready::Readable(*link), Ready::Writable(*link)]));
         Ok(())
     }
 
@@ -97,12 +94,10 @@ impl Transport for Pairs {
 
 impl Link for PairLink {
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        let count = (&*self.0).read(buffer)?;
-        Ok(if count == 0 {
-            Received::End
-        } else {
-            Received::Bytes(count)
-        })
+        match (&*self.0).read(buffer)? {
+            0 => Ok(Received::End),
+            count => Ok(Received::Bytes(count)),
+        }
     }
 
     fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -136,14 +131,13 @@ fn main() {
         let roster = Roster::new(node, vec![address], []).expect("one address is a roster");
         let (door, callers) = sync_channel(100);
         doors.lock().expect("nobody panics with it").insert(address, door);
-        let (doors, dials, links) = (Arc::clone(&doors), Vec::new(), BTreeMap::new());
         Pairs {
             roster,
             refused: 0,
-            doors,
+            doors: Arc::clone(&doors),
             callers,
-            dials,
-            links,
+            dials: Vec::new(),
+            links: BTreeMap::new(),
         }
     };
     Suite::new(make).run();

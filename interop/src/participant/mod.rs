@@ -21,10 +21,10 @@
 //! // Alone it has nobody to wait for, and masters everything.
 //! lockspace.set_members(Time(0), &[node]);
 //! let wish = Wish { mode: Mode::Ex, exflags: ExFlags::new(0), lvb: None };
-//! let lock = lockspace.lock(Time(0), Name::new(b"test1")?, wish)?;
+//! let name = Name::new(b"test1").expect("a name is 1 to 64 bytes");
+//! let lock = lockspace.lock(Time(0), name, wish).expect("the lockspace is joined");
 //! let granted = std::iter::from_fn(|| lockspace.poll_event()).last();
 //! assert!(matches!(granted, Some(Event::Granted { lock: id, mode: Mode::Ex, .. }) if id == lock));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod answers;

@@ -1,6 +1,8 @@
 //! Recovery: one phase after the other, each ended by a barrier (spec: peer 4, 5).
 //!
-//!     stop, start -> ping all -> NODES -> names of all -> DIR -> new masters, locks -> LOCKS -> DONE -> running
+//! ```text
+//! stop, start -> ping all -> NODES -> names of all -> DIR -> new masters, locks -> LOCKS -> DONE -> running
+//! ```
 //!
 //! One question is outstanding at a time. The lowest node polls everybody and then says `X_ALL`; the others poll it.
 

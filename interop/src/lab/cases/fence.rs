@@ -5,8 +5,8 @@ use super::{Case, Judge};
 use crate::lab::guest::bench::{Bench, Pair, PairOptions};
 use crate::lab::guest::error::Result;
 use crate::lab::guest::kernel::Need;
-use crate::lab::guest::lockspace::Space;
-use crate::lab::guest::manager::Comm;
+use crate::lab::guest::lockspace::{Lockspace, Space};
+use crate::lab::guest::manager::{Comm, Manager};
 use crate::lab::guest::wait;
 use crate::lab::guest::work::WorkPlan;
 
@@ -55,10 +55,7 @@ fn fence_us(bench: &mut Bench) -> Result<()> {
         Ok((work.done() > UNDER_WAY / 10).then_some(()))
     })?;
     pair.stub.kill()?;
-    pair.lockspace.stop()?;
-    pair.manager.remove_comm(2)?;
-    pair.lockspace.change_members(ALONE)?;
-    pair.lockspace.start()?;
+    kernel_alone(&pair.manager, &pair.lockspace)?;
     pair.lockspace.wait_recovered(SOON)?;
     // What waited for us is asked of the survivor again: every verdict comes.
     work.finish(bench.limit())?.require_clean(UNDER_WAY)?;
@@ -80,10 +77,7 @@ fn fence_kernel(bench: &mut Bench) -> Result<()> {
     })?;
     fence(&mut pair)?;
     let mark = pair.stub.mark();
-    pair.lockspace.stop()?;
-    pair.manager.remove_comm(2)?;
-    pair.lockspace.change_members(ALONE)?;
-    pair.lockspace.start()?;
+    kernel_alone(&pair.manager, &pair.lockspace)?;
     work.finish(bench.limit())?.require_clean(UNDER_WAY)?;
     let delivered = count(&pair.stub, "request", mark) + count(&pair.stub, "unlock", mark);
     bench.require(delivered == 0, || {
@@ -144,10 +138,7 @@ fn restart(bench: &mut Bench) -> Result<()> {
 
     // Told, both begin anew, and what the kernel had under way is done. The kernel is first: as long as it has us it
     // knocks, and would begin a conversation that it then begins once more.
-    lockspace.stop()?;
-    pair.manager.remove_comm(2)?;
-    lockspace.change_members(ALONE)?;
-    lockspace.start()?;
+    kernel_alone(&pair.manager, &lockspace)?;
     fence(&mut pair)?;
     pair.lockspace = joining.finish(SOON)?;
     if let Some(work) = work {
@@ -175,6 +166,14 @@ fn evidence(bench: &mut Bench, pair: &Pair, mark: usize) -> Result<()> {
         .wait("that the peer restarted", mark, SOON, |seen| seen.is(RESTARTED))?;
     bench.figure("evidence", told.text("evidence").unwrap_or_default().to_owned());
     Ok(())
+}
+
+/// The kernel's manager takes us away, and its lockspace goes on without us.
+fn kernel_alone(manager: &Manager, lockspace: &Lockspace) -> Result<()> {
+    lockspace.stop()?;
+    manager.remove_comm(2)?;
+    lockspace.change_members(ALONE)?;
+    lockspace.start()
 }
 
 /// Our side gives the kernel up.

@@ -36,7 +36,8 @@
 //!
 //! # Writing
 //!
-//! Fill [`FrameFields`] and call [`FrameFields::encode_into`].
+//! Fill [`FrameFields`] and call [`FrameFields::encode_into`]; for messages that differ in little there is
+//! [`MsgTemplate`].
 //!
 //! # Tables
 //!
@@ -68,6 +69,7 @@ mod rcom_lock;
 mod rcom_status;
 mod seq;
 mod split;
+mod template;
 #[cfg(test)]
 mod testkit;
 mod version;
@@ -92,5 +94,6 @@ pub use rcom_lock::RcomLock;
 pub use rcom_status::{RcomConfig, Slot, SlotIter, Slots};
 pub use seq::Seq;
 pub use split::{Limits, RawFrame, Split, split};
+pub use template::MsgTemplate;
 pub use version::{Command, Version};
 pub use words::{Asts, ExFlags, LockStatus, Mode, MsgFlags, MsgResult, RecoveryStatus, SbFlags, StatusFlags};

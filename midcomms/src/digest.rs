@@ -7,20 +7,43 @@
 const LANE_A: u64 = 0x9e37_79b9_7f4a_7c15;
 const LANE_B: u64 = 0x2437_54a8_885a_308d;
 
-/// The digest of `bytes`: two lanes of eight bytes each, multiplied and folded.
+/// The digest of `bytes`: blocks of sixteen bytes, each half mixed with a lane and both multiplied and folded.
 #[inline]
 pub(crate) fn digest(bytes: &[u8]) -> u64 {
-    let (mut a, mut b) = (LANE_A, LANE_B ^ u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    let mut a = LANE_A ^ u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let mut b = LANE_B;
     let (blocks, rest) = bytes.as_chunks::<16>();
-    for block in blocks {
-        let [a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, b4, b5, b6, b7] = *block;
-        a = stir(a, u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]), LANE_B);
-        b = stir(b, u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]), LANE_A);
+    // Two chains of multiplications, which a processor runs side by side.
+    let (pairs, last) = blocks.as_chunks::<2>();
+    for [one, other] in pairs {
+        a = fold(a, *one, LANE_B);
+        b = fold(b, *other, LANE_A);
+    }
+    for block in last {
+        a = fold(a, *block, LANE_B);
     }
     for byte in rest {
         a = stir(a, u64::from(*byte), LANE_B);
     }
     stir(a, b, LANE_A)
+}
+
+/// Both halves of a block and a lane, in one product of 128 bits whose halves are folded.
+#[inline]
+fn fold(lane: u64, block: [u8; 16], factor: u64) -> u64 {
+    let [low, high] = halves(u128::from_le_bytes(block));
+    let [below, above] = halves(u128::from(low ^ lane).wrapping_mul(u128::from(high ^ factor)));
+    // A half that happens to be zero must not swallow the lane.
+    lane.rotate_left(23) ^ below ^ above
+}
+
+#[inline]
+const fn halves(wide: u128) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = wide.to_le_bytes();
+    [
+        u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_le_bytes([i, j, k, l, m, n, o, p]),
+    ]
 }
 
 #[inline]

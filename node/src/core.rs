@@ -27,7 +27,7 @@ pub(crate) struct Core {
     pub(crate) config: NodeConfig,
     pub(crate) shared: Arc<Shared>,
     pub(crate) dialer: Dialer,
-    pub(crate) peers: BTreeMap<NodeId, Peer>,
+    pub(crate) peers: BTreeMap<NodeId, Box<Peer>>,
     /// Peers that may have something to write, each once.
     pub(crate) touched: Vec<NodeId>,
     /// What happened besides the engine's events.
@@ -219,6 +219,10 @@ impl Core {
 
     /// Notes that the peer may have something to write.
     pub(crate) fn touch(&mut self, node: NodeId) {
+        // As in every run of messages to one peer.
+        if self.touched.last() == Some(&node) {
+            return;
+        }
         if let Some(peer) = self.peers.get_mut(&node)
             && !peer.touched
         {
@@ -504,7 +508,7 @@ impl Core {
     }
 
     pub(crate) fn handle_queue_bytes(&self, node: NodeId) -> usize {
-        self.peers.get(&node).map_or(0, Peer::backlog_bytes)
+        self.peers.get(&node).map_or(0, |peer| peer.backlog_bytes())
     }
 
     fn is_member(&self, node: NodeId) -> bool {

@@ -38,7 +38,7 @@ pub struct Node<T: Transport> {
     core: Core,
     transport: T,
     clock: Clock,
-    links: BTreeMap<LinkId, Slot<T::Link>>,
+    links: BTreeMap<LinkId, Box<Slot<T::Link>>>,
     last_link: u64,
     ready: Vec<Ready>,
     /// Links that have something to read, each once.
@@ -348,7 +348,7 @@ impl<T: Transport> Node<T> {
             match self.transport.dial(node, Token(id.0)) {
                 Ok(link) => {
                     self.core.dialer.started(self.core.now, node, id);
-                    self.links.insert(id, Slot::dialing(node, link));
+                    self.links.insert(id, Box::new(Slot::dialing(node, link)));
                 }
                 Err(error) => self.retry(node, error.kind()),
             }

@@ -20,11 +20,17 @@ pub(super) struct Ages {
 
 impl Ages {
     /// Number `seq` was committed.
+    #[inline]
     pub(super) fn note(&mut self, seq: Seq, now: Time) {
         match self.marks.back() {
-            Some((_, last)) if now.since(*last) < self.distance.max(DISTANCE) => return,
-            Some(_) | None => self.marks.push_back((seq, now)),
+            Some((_, last)) if now.since(*last) < self.distance.max(DISTANCE) => {}
+            Some(_) | None => self.mark(seq, now),
         }
+    }
+
+    #[cold]
+    fn mark(&mut self, seq: Seq, now: Time) {
+        self.marks.push_back((seq, now));
         if self.marks.len() > MARKS_MAX {
             let mut index = 0_usize;
             self.marks.retain(|_| {

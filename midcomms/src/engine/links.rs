@@ -13,13 +13,11 @@ impl Turn<'_> {
     /// A link to this peer came up.
     pub(super) fn link_up(&mut self, link: LinkId, up: LinkUp) {
         let late = self.peer.state.is_terminating();
-        self.links.insert(
-            link,
-            Link {
-                late,
-                ..Link::new(up)
-            },
-        );
+        let known = Link {
+            late,
+            ..Link::new(up)
+        };
+        self.links.insert(link, Box::new(known));
         self.peer.links.push(link);
         self.peer.counters.links_up = self.peer.counters.links_up.saturating_add(1);
         if self.peer.fenced || self.peer.halted {
@@ -99,7 +97,7 @@ impl Turn<'_> {
 
     /// The link to send on when the present one is lost: one that we made, else the newest.
     fn spare_link(&self) -> Option<LinkId> {
-        let usable = |link: &&LinkId| self.links.get(link).is_some_and(Link::is_usable);
+        let usable = |link: &&LinkId| self.links.get(link).is_some_and(|link| link.is_usable());
         let dialed = |link: &&LinkId| {
             self.links
                 .get(link)

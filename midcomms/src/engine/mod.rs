@@ -47,7 +47,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dlmwire_codec::{DecodeError, LockspaceId, NodeId, RawFrame};
+use dlmwire_codec::{DecodeError, LockspaceId, MsgFields, MsgTemplate, MsgType, NodeId, RawFrame};
 
 use self::events::Events;
 use self::link::{Link, Phase};
@@ -126,8 +126,11 @@ pub const APPLICATION_MSG: u32 = 0x646c_6d77;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Engine {
     config: Config,
-    peers: BTreeMap<NodeId, Peer>,
-    links: BTreeMap<LinkId, Link>,
+    /// Of application messages.
+    template: MsgTemplate,
+    /// Boxed, as are the links: a tree keeps room for many more values than it holds.
+    peers: BTreeMap<NodeId, Box<Peer>>,
+    links: BTreeMap<LinkId, Box<Link>>,
     events: Events,
     timers: Timers,
     pool: SegmentPool,
@@ -142,7 +145,9 @@ impl Engine {
     /// A setting that cannot work.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
+        let application = MsgFields::new(LockspaceId::new(0), MsgType::Other(APPLICATION_MSG));
         Ok(Self {
+            template: MsgTemplate::new(config.version, config.node, application),
             config,
             peers: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -246,6 +251,7 @@ impl Engine {
     /// # Errors
     ///
     /// Why it was not accepted; nothing has been sent then.
+    #[inline]
     pub fn send_payload(
         &mut self,
         now: Time,
@@ -253,9 +259,9 @@ impl Engine {
         lockspace: LockspaceId,
         payload: &[u8],
     ) -> Result<Sent, SendError> {
-        let mut reservation = self.reserve_payload(now, node, lockspace, payload.len())?;
-        reservation.bytes_mut().copy_from_slice(payload);
-        Ok(reservation.commit())
+        self.turn(now, node)
+            .ok_or(SendError::UnknownNode)?
+            .send_payload(lockspace, payload)
     }
 
     /// Room for an application message that the caller builds in place.
@@ -435,7 +441,7 @@ impl Engine {
 
     /// Whether the node has no link to send on and should have one: whoever dials may go on.
     pub fn wants_link(&self, node: NodeId) -> bool {
-        self.peers.get(&node).is_some_and(Peer::wants_link)
+        self.peers.get(&node).is_some_and(|peer| peer.wants_link())
     }
 
     /// Whether a [`shutdown`](Self::shutdown) is complete and nobody was added since.
@@ -448,10 +454,12 @@ impl Engine {
         &self.config
     }
 
+    #[inline]
     fn turn(&mut self, now: Time, node: NodeId) -> Option<Turn<'_>> {
         Some(Turn {
             now,
             config: &self.config,
+            template: &self.template,
             peer: self.peers.get_mut(&node)?,
             links: &mut self.links,
             events: &mut self.events,
@@ -466,7 +474,11 @@ impl Engine {
         Turn {
             now,
             config: &self.config,
-            peer: self.peers.entry(node).or_insert_with(|| Peer::new(node, start)),
+            template: &self.template,
+            peer: self
+                .peers
+                .entry(node)
+                .or_insert_with(|| Box::new(Peer::new(node, start))),
             links: &mut self.links,
             events: &mut self.events,
             timers: &mut self.timers,

@@ -90,7 +90,8 @@ impl Outlet {
     pub(super) fn advance_frames(&mut self, taken: usize) {
         self.frames_sent = self.frames_sent.saturating_add(taken);
         if self.frames_sent >= self.frames.len() {
-            self.frames.clear();
+            // Bare frames are few once a conversation has begun: an idle peer keeps no memory for them.
+            self.frames = Vec::new();
             self.frames_sent = 0;
         }
     }

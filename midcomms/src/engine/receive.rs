@@ -59,15 +59,17 @@ impl Turn<'_> {
     /// A frame came on a live link of this peer.
     #[inline]
     pub(super) fn frame<'a>(&mut self, link: LinkId, raw: RawFrame<'a>) -> Taken<'a> {
-        let frame = match raw.decode() {
+        // Looked at where it was decoded to: a copy of it would cost as much as the rest of this function.
+        let decoded = raw.decode();
+        let frame = match &decoded {
             Ok(frame) => frame,
-            Err(error) => return Err(self.unreadable(link, error)),
+            Err(error) => return Err(self.unreadable(link, *error)),
         };
         if self.peer.halted {
             return Err(self.violation(link, Violation::Halted));
         }
         if self.peer.is_finished() {
-            self.frame_of_finished(link, &frame);
+            self.frame_of_finished(link, frame);
             return Ok(None);
         }
         let known = Known {
@@ -76,21 +78,21 @@ impl Turn<'_> {
             sender_node: Some(self.peer.node),
             receiver_node: Some(self.config.node),
         };
-        if let Err(refusal) = admit(&frame, &known) {
-            self.refused(link, &frame, refusal);
+        if let Err(refusal) = admit(frame, &known) {
+            self.refused(link, frame, refusal);
             return Err(self.violation(link, Violation::Refused(refusal)));
         }
         if self.peer.version.is_none() && !self.detect(link, frame.version()) {
             return Ok(None);
         }
         match frame {
-            Frame::Opts(opts) => self.numbered(link, &opts, raw.bytes()),
-            Frame::Ack(ack) => self.ack(link, ack),
-            Frame::Msg(msg) => Ok(Some(self.deliver(None, Content::Msg(msg), raw.bytes()))),
+            Frame::Opts(opts) => self.numbered(link, opts, raw.bytes()),
+            Frame::Ack(ack) => self.ack(link, *ack),
+            Frame::Msg(msg) => Ok(Some(self.deliver(None, Content::Msg(*msg), raw.bytes()))),
             // A peer behind its FIN has no reason to ask, unless it has begun a new conversation: answering it from
             // the old one would let what we still resend into the new one.
-            Frame::Rcom(rcom) if self.peer.peer_finished && is_question(&rcom) => Ok(None),
-            Frame::Rcom(rcom) => Ok(Some(self.deliver(None, Content::Rcom(rcom), raw.bytes()))),
+            Frame::Rcom(rcom) if self.peer.peer_finished && is_question(rcom) => Ok(None),
+            Frame::Rcom(rcom) => Ok(Some(self.deliver(None, Content::Rcom(*rcom), raw.bytes()))),
         }
     }
 

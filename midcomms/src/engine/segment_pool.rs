@@ -15,16 +15,13 @@ pub(super) struct SegmentPool {
 }
 
 impl SegmentPool {
-    /// An empty segment with all its memory.
+    /// A segment of [`SEGMENT_BYTES`], with whatever was last in it.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        let mut segment = self.free.pop().unwrap_or_default();
-        segment.reserve_exact(SEGMENT_BYTES);
-        segment
+        self.free.pop().unwrap_or_else(|| vec![0; SEGMENT_BYTES])
     }
 
-    pub(super) fn give(&mut self, mut segment: Vec<u8>) {
+    pub(super) fn give(&mut self, segment: Vec<u8>) {
         if self.free.len() < FREE_MAX {
-            segment.clear();
             self.free.push(segment);
         }
     }

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use dlmwire_codec::{
-    Carriage, Content, EncodeError, FrameFields, InnerFields, LockspaceId, MSG_LEN, MessageClass, MsgFields,
-    MsgType, OPTS_HEADER_LEN, Options, OptsFields, RcomFields, Seq, Tail, Version,
+    Carriage, Content, EncodeError, FrameFields, InnerFields, LockspaceId, MessageClass, MsgFields,
+    MsgTemplate, RcomFields, Seq, Version,
 };
 
 use super::turn::{Departure, Turn};
-use super::{APPLICATION_MSG, FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use super::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
 
 /// A message of the lock layer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,55 +99,66 @@ impl<'e> Turn<'e> {
         }
     }
 
+    /// Sends an application message, encoded where it is sent from.
+    #[inline]
+    pub(super) fn send_payload(mut self, lockspace: LockspaceId, payload: &[u8]) -> Result<Sent, SendError> {
+        let Payload { numbered, length, .. } = self.encode_payload(lockspace, payload)?;
+        let seq = self.commit(length);
+        Ok(Sent {
+            seq: numbered.then_some(seq),
+        })
+    }
+
     /// Room for an application message whose payload the caller fills in.
     pub(super) fn reserve_payload(
         mut self,
         lockspace: LockspaceId,
         bytes: usize,
     ) -> Result<Reservation<'e>, SendError> {
-        self.check_alive()?;
-        self.check_open()?;
         let Some(blank) = BLANK.get(..bytes) else {
             return Err(SendError::TooLarge {
                 bytes,
                 limit_bytes: PAYLOAD_BYTES_MAX,
             });
         };
+        let payload = self.encode_payload(lockspace, blank)?;
+        Ok(Reservation { turn: self, payload })
+    }
+
+    /// An application message at the queue's tail, not committed.
+    #[inline]
+    fn encode_payload(&mut self, lockspace: LockspaceId, payload: &[u8]) -> Result<Payload, SendError> {
+        self.check_alive()?;
+        self.check_open()?;
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(SendError::TooLarge {
+                bytes: payload.len(),
+                limit_bytes: PAYLOAD_BYTES_MAX,
+            });
+        }
         if self.peer.version.is_none() {
             return Err(SendError::NotConnected);
         }
-        let mut fields = MsgFields::new(lockspace, MsgType::Other(APPLICATION_MSG));
-        fields.nodeid = self.peer.node.get();
-        fields.tail = Tail::Opaque(blank);
         let numbered = self.peer.is_numbered(self.config.version);
-        let frame = FrameFields {
-            version: self.config.version,
-            node: self.config.node,
-            content: if numbered {
-                Content::Opts(OptsFields {
-                    seq: self.peer.queue.next_seq(),
-                    options: Options::NONE,
-                    inner: InnerFields::Msg(fields),
-                })
-            } else {
-                Content::Msg(fields)
-            },
-        };
-        let length = frame.encoded_len();
-        let head = if numbered {
-            OPTS_HEADER_LEN.saturating_add(MSG_LEN)
+        let length = if numbered {
+            MsgTemplate::wrapped_len(payload)
         } else {
-            MSG_LEN
+            MsgTemplate::bare_len(payload)
         };
+        let (seq, nodeid) = (self.peer.queue.next_seq(), self.peer.node.get());
         let limit = self.config.queue_bytes_max;
-        match self.peer.queue.room(length, limit, self.pool) {
-            Some(room) => frame.encode_into(room)?,
-            None => return Err(self.full()),
+        let Some(room) = self.peer.queue.room(length, limit, self.pool) else {
+            return Err(self.full());
         };
-        Ok(Reservation {
-            turn: self,
+        if numbered {
+            self.template
+                .encode_wrapped(seq, lockspace, nodeid, payload, room)?;
+        } else {
+            self.template.encode_bare(lockspace, nodeid, payload, room)?;
+        }
+        Ok(Payload {
             numbered,
-            head,
+            head: length.saturating_sub(payload.len()),
             length,
         })
     }
@@ -238,9 +249,16 @@ impl<'e> Turn<'e> {
 #[doc(alias = "mhandle")]
 pub struct Reservation<'e> {
     turn: Turn<'e>,
+    payload: Payload,
+}
+
+/// An application message at a queue's tail that is not committed.
+#[derive(Clone, Copy)]
+struct Payload {
     numbered: bool,
     /// Bytes of the frame before the payload.
     head: usize,
+    /// All bytes of the frame.
     length: usize,
 }
 
@@ -250,16 +268,16 @@ impl Reservation<'_> {
         self.turn
             .peer
             .queue
-            .uncommitted()
-            .get_mut(self.head..)
+            .uncommitted(self.payload.length)
+            .get_mut(self.payload.head..)
             .unwrap_or_default()
     }
 
     /// The message is complete and goes out in its turn.
     pub fn commit(mut self) -> Sent {
-        let seq = self.turn.commit(self.length);
+        let seq = self.turn.commit(self.payload.length);
         Sent {
-            seq: self.numbered.then_some(seq),
+            seq: self.payload.numbered.then_some(seq),
         }
     }
 }
@@ -268,7 +286,7 @@ impl fmt::Debug for Reservation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation")
             .field("node", &self.turn.peer.node)
-            .field("length", &self.length)
+            .field("length", &self.payload.length)
             .finish_non_exhaustive()
     }
 }

@@ -23,12 +23,14 @@ const AT_LENGTH: usize = 12;
 /// Frames that lie next to each other.
 #[derive(Clone, Debug)]
 struct Segment {
-    /// Behind `end` stands at most a frame that is not committed.
+    /// All of the segment's memory: behind `end` stands what nobody has committed, or old bytes.
     bytes: Vec<u8>,
     /// The first byte that is not released.
     start: usize,
     /// Behind the last committed byte.
     end: usize,
+    /// The number of the frame at `start`, so that whole segments need not be walked through.
+    first: Seq,
 }
 
 impl Segment {
@@ -103,6 +105,7 @@ impl SendQueue {
 
     /// Room for a frame at the tail, or `None` if the queue may not grow. Nothing happens before
     /// [`commit`](Self::commit).
+    #[inline]
     pub(super) fn room(
         &mut self,
         length: usize,
@@ -113,33 +116,43 @@ impl SendQueue {
             .segments
             .back()
             .is_some_and(|last| SEGMENT_BYTES.saturating_sub(last.end) >= length);
-        if !fits {
-            if self.memory_bytes().saturating_add(SEGMENT_BYTES) > limit_bytes {
-                return None;
-            }
-            let bytes = pool.take();
-            self.segments.push_back(Segment {
-                bytes,
-                start: 0,
-                end: 0,
-            });
+        if !fits && !self.grow(limit_bytes, pool) {
+            return None;
         }
-        let last = self.segments.back_mut()?;
-        let end = last.end.saturating_add(length);
-        last.bytes.truncate(last.end);
-        last.bytes.resize(end, 0);
-        last.bytes.get_mut(last.end..end)
+        Some(self.uncommitted(length))
     }
 
-    /// What was written into [`room`](Self::room) last and is not committed.
-    pub(super) fn uncommitted(&mut self) -> &mut [u8] {
+    /// Appends a segment, if the queue may have another.
+    #[cold]
+    fn grow(&mut self, limit_bytes: usize, pool: &mut SegmentPool) -> bool {
+        if self.memory_bytes().saturating_add(SEGMENT_BYTES) > limit_bytes {
+            return false;
+        }
+        if self.segments.capacity() == 0 {
+            // Most queues never have more than one.
+            self.segments.reserve_exact(1);
+        }
+        self.segments.push_back(Segment {
+            bytes: pool.take(),
+            start: 0,
+            end: 0,
+            first: self.next_seq,
+        });
+        true
+    }
+
+    /// The `length` bytes that [`room`](Self::room) gave last and that are not committed.
+    #[inline]
+    pub(super) fn uncommitted(&mut self, length: usize) -> &mut [u8] {
         let Some(last) = self.segments.back_mut() else {
             return &mut [];
         };
-        last.bytes.get_mut(last.end..).unwrap_or_default()
+        let end = last.end.saturating_add(length);
+        last.bytes.get_mut(last.end..end).unwrap_or_default()
     }
 
     /// The frame of `length` bytes that was written into [`room`](Self::room) is sent in its turn. Its number.
+    #[inline]
     pub(super) fn commit(&mut self, length: usize) -> Seq {
         let Some(last) = self.segments.back_mut() else {
             unreachable!("room comes before commit");
@@ -149,7 +162,7 @@ impl SendQueue {
             "a frame says how long it is"
         );
         last.end = last.end.saturating_add(length);
-        debug_assert!(last.end == last.bytes.len(), "room was for this frame");
+        debug_assert!(last.end <= last.bytes.len(), "room was for this frame");
         self.bytes = self.bytes.saturating_add(length);
         self.count = self.count.saturating_add(1);
         let seq = self.next_seq;
@@ -299,24 +312,33 @@ impl SendQueue {
 
     /// The last frame boundary that is not behind the cursor, and the number of the frame there.
     fn settled(&self) -> (Position, Seq) {
-        let (mut at, mut seq) = (self.boundary, self.boundary_seq);
-        while let Some(segment) = self.segments.get(at.segment) {
-            if at.byte >= segment.end {
-                if at.segment >= self.cursor.segment {
-                    break;
-                }
-                at.segment = at.segment.saturating_add(1);
-                at.byte = self.segments.get(at.segment).map_or(0, |next| next.start);
-                continue;
-            }
-            let end = at.byte.saturating_add(frame_length(&segment.bytes, at.byte));
-            if at.segment == self.cursor.segment && end > self.cursor.byte {
+        let Some(segment) = self.segments.get(self.cursor.segment) else {
+            return (self.boundary, self.boundary_seq);
+        };
+        if self.cursor.byte == segment.end {
+            return (self.cursor, self.seq_behind(self.cursor.segment));
+        }
+        let (mut byte, mut seq) = if self.boundary.segment == self.cursor.segment {
+            (self.boundary.byte, self.boundary_seq)
+        } else {
+            (segment.start, segment.first)
+        };
+        loop {
+            let end = byte.saturating_add(frame_length(&segment.bytes, byte));
+            if end > self.cursor.byte {
                 break;
             }
-            at.byte = end;
+            byte = end;
             seq = seq.next();
         }
-        (at, seq)
+        let segment = self.cursor.segment;
+        (Position { segment, byte }, seq)
+    }
+
+    /// The number of the first frame behind a segment.
+    fn seq_behind(&self, segment: usize) -> Seq {
+        let behind = self.segments.get(segment.saturating_add(1));
+        behind.map_or(self.next_seq, |segment| segment.first)
     }
 
     /// Everything before `ack` has arrived. The caller has checked that `ack` lies between the oldest number and
@@ -326,14 +348,9 @@ impl SendQueue {
     pub(super) fn release_before(&mut self, ack: Seq, pool: &mut SegmentPool) -> bool {
         self.settle();
         let passed = self.boundary_seq.before(ack);
-        while self.count > 0 && self.first_seq().before(ack) {
-            self.release_first(pool);
-        }
+        self.release_to(ack, pool);
         if passed {
             self.point_to_front();
-        }
-        if self.count == 0 {
-            self.give_all(pool);
         }
         passed
     }
@@ -341,28 +358,48 @@ impl SendQueue {
     /// Releases what was given to the link whole: for peers that acknowledge nothing.
     pub(super) fn release_transmitted(&mut self, pool: &mut SegmentPool) {
         self.settle();
-        while self.count > 0 && self.first_seq().before(self.boundary_seq) {
-            self.release_first(pool);
-        }
-        if self.count == 0 {
+        self.release_to(self.boundary_seq, pool);
+    }
+
+    /// Releases the frames before `seq`: whole segments at once, frame by frame only in the last one.
+    fn release_to(&mut self, seq: Seq, pool: &mut SegmentPool) {
+        if seq == self.next_seq {
+            self.count = 0;
+            self.bytes = 0;
             self.give_all(pool);
+            return;
+        }
+        while let Some(second) = self.segments.get(1)
+            && !seq.before(second.first)
+        {
+            self.release_segment(pool);
+        }
+        while self.count > 0 && self.first_seq().before(seq) {
+            self.release_first();
         }
     }
 
-    fn release_first(&mut self, pool: &mut SegmentPool) {
-        let Some(first) = self.segments.front_mut() else {
+    fn release_segment(&mut self, pool: &mut SegmentPool) {
+        let behind = self.seq_behind(0);
+        let Some(segment) = self.segments.pop_front() else {
+            unreachable!("a segment that is released is there");
+        };
+        self.bytes = self.bytes.saturating_sub(segment.held().len());
+        self.count = self.count.saturating_sub(segment.first.distance(behind));
+        pool.give(segment.bytes);
+        self.forget_first_segment();
+    }
+
+    /// Of a segment that also holds a later one.
+    fn release_first(&mut self) {
+        let Some(segment) = self.segments.front_mut() else {
             unreachable!("a counted frame stands in a segment");
         };
-        let length = frame_length(&first.bytes, first.start);
-        first.start = first.start.saturating_add(length);
+        let length = frame_length(&segment.bytes, segment.start);
+        segment.start = segment.start.saturating_add(length);
+        segment.first = segment.first.next();
         self.bytes = self.bytes.saturating_sub(length);
         self.count = self.count.saturating_sub(1);
-        if first.start >= first.end && self.segments.len() > 1 {
-            if let Some(empty) = self.segments.pop_front() {
-                pool.give(empty.bytes);
-            }
-            self.forget_first_segment();
-        }
     }
 
     fn forget_first_segment(&mut self) {

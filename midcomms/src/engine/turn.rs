@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dlmwire_codec::{Content, FrameFields, InnerFields, Options, OptsFields, Seq, Version};
+use dlmwire_codec::{Content, FrameFields, InnerFields, MsgTemplate, Options, OptsFields, Seq, Version};
 
 use super::events::Events;
 use super::link::{Link, Phase};
@@ -29,8 +29,9 @@ pub(super) enum Departure {
 pub(super) struct Turn<'e> {
     pub(super) now: Time,
     pub(super) config: &'e Config,
+    pub(super) template: &'e MsgTemplate,
     pub(super) peer: &'e mut Peer,
-    pub(super) links: &'e mut BTreeMap<LinkId, Link>,
+    pub(super) links: &'e mut BTreeMap<LinkId, Box<Link>>,
     pub(super) events: &'e mut Events,
     pub(super) timers: &'e mut Timers,
     pub(super) pool: &'e mut SegmentPool,
@@ -121,10 +122,20 @@ impl Turn<'_> {
     }
 
     /// The frame that was written into the queue's room is accepted.
+    #[inline]
     pub(super) fn commit(&mut self, length: usize) -> Seq {
         let seq = self.peer.queue.commit(length);
         self.peer.ages.note(seq, self.now);
         self.peer.counters.sent = self.peer.counters.sent.saturating_add(1);
+        if self.peer.queue.count() == 1 || self.peer.alarms.age.is_none() {
+            self.begin_waiting();
+        }
+        seq
+    }
+
+    /// There is something unacknowledged again.
+    #[cold]
+    fn begin_waiting(&mut self) {
         if self.peer.alarms.age.is_none() {
             self.peer.alarms.age = Some(self.later(self.config.unacked_age_max));
             self.rearm();
@@ -132,7 +143,6 @@ impl Turn<'_> {
         if self.peer.queue.count() == 1 {
             self.ask_for_link();
         }
-        seq
     }
 
     /// Queues our `FIN`, also into a full queue: it is what frees it.

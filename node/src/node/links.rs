@@ -155,7 +155,7 @@ enum After {
 impl<T: Transport> Node<T> {
     pub(super) fn accepted(&mut self, id: LinkId, accepted: Accepted<T::Link>) {
         let slot = Slot::new(accepted.node, accepted.link, LinkRole::Accepted, Phase::Up);
-        self.links.insert(id, slot);
+        self.links.insert(id, Box::new(slot));
         self.link_up(id, accepted.node, LinkRole::Accepted);
     }
 

@@ -24,8 +24,9 @@ pub(crate) use self::carrier::Carrier;
 /// Bytes of a frame besides its payload: `OPTS` and the fixed part of `MSG`.
 pub(crate) const FRAME_OVERHEAD_BYTES: usize = 112;
 
-/// The bound of a send queue; as much as the yardstick's ring holds.
-const QUEUE_BYTES: usize = 4 << 20;
+/// The bound of a send queue: a few writes more than the sockets hold, so that what waits stays in the processor's
+/// cache. The yardstick never has more, as it waits for its socket.
+const QUEUE_BYTES: usize = 1 << 20;
 
 /// Messages that are given to the engine in one turn of a stream, so that what comes is read in between.
 const STREAM_PER_TURN: u64 = 512;

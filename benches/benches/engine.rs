@@ -13,7 +13,7 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = send_queue, engine, in_memory
+    targets = send_queue, engine, replay, in_memory
 }
 criterion_main!(benches);
 
@@ -72,6 +72,37 @@ fn engine(criterion: &mut Criterion) {
                 |pair| pair.turn(black_box(&payload)),
                 BatchSize::NumIterations(1000),
             );
+        });
+    }
+    group.finish();
+}
+
+/// What is unacknowledged, given to a link: the first time, and again after a reconnection.
+fn replay(criterion: &mut Criterion) {
+    const BATCHES: usize = 8;
+    let mut group = criterion.benchmark_group("replay");
+    group.throughput(Throughput::Elements((BATCHES * BATCH) as u64));
+    for (name, again) in [("first", false), ("again", true)] {
+        group.bench_function(format!("{name}/128"), |bencher| {
+            let mut pair = Pair::connected();
+            bencher.iter_custom(|rounds| {
+                let mut spent = Duration::ZERO;
+                for _ in 0..rounds {
+                    for _ in 0..BATCHES {
+                        pair.send(black_box(&[7; 128]));
+                    }
+                    if again {
+                        pair.lend();
+                        pair.reconnect();
+                    }
+                    let start = std::time::Instant::now();
+                    pair.lend();
+                    pair.receive();
+                    spent += start.elapsed();
+                    pair.acknowledge();
+                }
+                spent
+            });
         });
     }
     group.finish();

@@ -10,7 +10,6 @@ use dlmwire_midcomms::{LinkId, Time};
 /// Messages between two acknowledgements: what a node sends in one turn.
 pub const BATCH: usize = 512;
 
-const LINK: LinkId = LinkId(1);
 const GROUP: LockspaceId = LockspaceId::new(0x6265_6e63);
 
 /// Two engines that know each other, and the bytes between them.
@@ -21,6 +20,7 @@ pub struct Pair {
     /// What is on its way to the receiver.
     there: Vec<u8>,
     back: Vec<u8>,
+    link: LinkId,
     now: Time,
 }
 
@@ -37,6 +37,7 @@ impl Pair {
             receiver: engine(2),
             there: Vec::with_capacity(BATCH * 4096),
             back: Vec::with_capacity(4096),
+            link: LinkId(0),
             now: Time(1),
         };
         let (one, two) = (id(1), id(2));
@@ -46,13 +47,7 @@ impl Pair {
         pair.receiver
             .add_member(pair.now, one, GROUP)
             .expect("another node");
-        let up = |node| LinkUp {
-            node,
-            role: LinkRole::Dialed,
-            limits: LinkLimits::STREAM,
-        };
-        pair.sender.handle_link_up(pair.now, LINK, up(two));
-        pair.receiver.handle_link_up(pair.now, LINK, up(one));
+        pair.reconnect();
         // Versions show by STATUS.
         let status = Message::Rcom(RcomFields {
             lockspace: GROUP,
@@ -72,6 +67,23 @@ impl Pair {
         pair
     }
 
+    /// Both lose their link, with what is on its way, and get another: what is not acknowledged is lent again.
+    pub fn reconnect(&mut self) {
+        let lost = self.link;
+        self.link = LinkId(lost.0 + 1);
+        self.there.clear();
+        self.back.clear();
+        for (engine, peer) in [(&mut self.sender, 2), (&mut self.receiver, 1)] {
+            engine.handle_link_down(self.now, lost);
+            let up = LinkUp {
+                node: id(peer),
+                role: LinkRole::Dialed,
+                limits: LinkLimits::STREAM,
+            };
+            engine.handle_link_up(self.now, self.link, up);
+        }
+    }
+
     /// The sender takes [`BATCH`] messages.
     ///
     /// # Panics
@@ -89,7 +101,7 @@ impl Pair {
     /// What the sender wants written, written, as many bytes.
     #[inline(never)]
     pub fn lend(&mut self) -> usize {
-        write(&mut self.sender, &mut self.there, self.now)
+        write(&mut self.sender, self.link, &mut self.there, self.now)
     }
 
     /// The receiver takes what is on its way, and wants to acknowledge it. How many messages were delivered.
@@ -99,8 +111,8 @@ impl Pair {
     /// When a frame is not taken.
     #[inline(never)]
     pub fn receive(&mut self) -> usize {
-        let delivered = read(&mut self.receiver, &mut self.there, self.now);
-        self.receiver.handle_read_done(self.now, LINK);
+        let delivered = read(&mut self.receiver, self.link, &mut self.there, self.now);
+        self.receiver.handle_read_done(self.now, self.link);
         delivered
     }
 
@@ -111,8 +123,8 @@ impl Pair {
     /// When a frame is not taken.
     #[inline(never)]
     pub fn acknowledge(&mut self) {
-        write(&mut self.receiver, &mut self.back, self.now);
-        read(&mut self.sender, &mut self.back, self.now);
+        write(&mut self.receiver, self.link, &mut self.back, self.now);
+        read(&mut self.sender, self.link, &mut self.back, self.now);
         self.now = Time(self.now.0 + 1_000);
     }
 
@@ -137,14 +149,14 @@ impl Pair {
     }
 }
 
-fn write(engine: &mut Engine, to: &mut Vec<u8>, now: Time) -> usize {
+fn write(engine: &mut Engine, link: LinkId, to: &mut Vec<u8>, now: Time) -> usize {
     let before = to.len();
-    while let Some(transmit) = engine.poll_transmit(LINK) {
+    while let Some(transmit) = engine.poll_transmit(link) {
         for slice in transmit.slices() {
             carry(to, slice);
         }
         let taken = transmit.len();
-        engine.handle_transmitted(now, LINK, taken);
+        engine.handle_transmitted(now, link, taken);
     }
     to.len() - before
 }
@@ -155,12 +167,12 @@ fn carry(to: &mut Vec<u8>, slice: &[u8]) {
     to.extend_from_slice(slice);
 }
 
-fn read(engine: &mut Engine, from: &mut Vec<u8>, now: Time) -> usize {
+fn read(engine: &mut Engine, link: LinkId, from: &mut Vec<u8>, now: Time) -> usize {
     let mut delivered = 0;
     let mut rest = from.as_slice();
     while let Split::Frame { frame, rest: behind } = split(rest, Limits::KERNEL) {
         rest = behind;
-        let delivery = engine.handle_frame(now, LINK, frame).expect("a sound frame");
+        let delivery = engine.handle_frame(now, link, frame).expect("a sound frame");
         delivered += usize::from(delivery.is_some());
     }
     assert!(rest.is_empty(), "whole frames are carried");

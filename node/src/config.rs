@@ -126,7 +126,7 @@ pub fn parse_lockspace(text: &str) -> Result<LockspaceId, &'static str> {
 const LOCKSPACE_NAME_LEN_MAX: usize = 64;
 
 /// One message of the longest kind and its entry in the handle's queue.
-const HANDLE_QUEUE_BYTES_MIN: usize = engine::PAYLOAD_BYTES_MAX + crate::mailbox::ENTRY_BYTES;
+const HANDLE_QUEUE_BYTES_MIN: usize = engine::PAYLOAD_BYTES_MAX + crate::arena::ENTRY_BYTES;
 
 /// Shorter timers would make the loop spin.
 const TICK: Duration = Duration::from_millis(1);

@@ -11,13 +11,14 @@ use dlmwire_midcomms::{LinkId, Time};
 
 use crate::HandleError;
 use crate::application::{Application, Outbox};
+use crate::arena::{entries, entry};
 use crate::clock::{after, earlier};
 use crate::config::NodeConfig;
 use crate::dialer::{Dialer, Progress};
 use crate::event::NodeEvent;
 use crate::hello;
 use crate::log::Limiters;
-use crate::mailbox::{Shared, Standing, entries, entry};
+use crate::mailbox::{Shared, Standing};
 
 /// Everything that callbacks may reach.
 #[derive(Debug)]

@@ -80,6 +80,7 @@
 //! Nothing is printed: what is worth a line goes to `tracing`, rate-limited.
 
 mod application;
+mod arena;
 mod clock;
 pub mod config;
 pub mod control;

@@ -13,10 +13,8 @@ use dlmwire_midcomms::engine::Outcome;
 use dlmwire_transport::{Roster, Waker};
 
 use crate::HandleError;
+use crate::arena::{self, ENTRY_BYTES, entries};
 use crate::status::NodeStatus;
-
-/// Bytes in front of each payload in an arena: lockspace id and length, 4 bytes each.
-pub(crate) const ENTRY_BYTES: usize = 8;
 
 /// Commands that may wait for the loop at once.
 const COMMANDS_MAX: usize = 1024;
@@ -129,8 +127,7 @@ impl Shared {
         payload: &[u8],
     ) -> Result<(), HandleError> {
         let mut mailbox = self.lock();
-        mailbox.room(node, payload.len(), self.queue_bytes_max)?;
-        mailbox.append(node, lockspace, payload);
+        mailbox.push(node, lockspace, payload, self.queue_bytes_max)?;
         self.wake(mailbox);
         Ok(())
     }
@@ -143,13 +140,12 @@ impl Shared {
         payload: &[u8],
         timeout: Duration,
     ) -> Result<(), HandleError> {
-        let (mut mailbox, ()) = self.wait(timeout, |mailbox| {
-            match mailbox.room(node, payload.len(), self.queue_bytes_max) {
+        let (mailbox, ()) = self.wait(timeout, |mailbox| {
+            match mailbox.push(node, lockspace, payload, self.queue_bytes_max) {
                 Err(HandleError::QueueFull) => None,
                 other => Some(other),
             }
         })?;
-        mailbox.append(node, lockspace, payload);
         self.wake(mailbox);
         Ok(())
     }
@@ -157,10 +153,7 @@ impl Shared {
     /// Sets room aside and lends a buffer of `len` zero bytes.
     pub(crate) fn reserve(&self, node: NodeId, len: usize) -> Result<Vec<u8>, HandleError> {
         let mut mailbox = self.lock();
-        mailbox.room(node, len, self.queue_bytes_max)?;
-        if let Some(outgoing) = mailbox.peers.get_mut(&node) {
-            outgoing.reserved_bytes += len + ENTRY_BYTES;
-        }
+        mailbox.room(node, len, self.queue_bytes_max)?.reserved_bytes += len + ENTRY_BYTES;
         let mut buffer = mailbox.spare.pop().unwrap_or_default();
         drop(mailbox);
         buffer.resize(len, 0);
@@ -180,10 +173,7 @@ impl Shared {
             outgoing.reserved_bytes = outgoing.reserved_bytes.saturating_sub(buffer.len() + ENTRY_BYTES);
         }
         if let (Some(lockspace), Ok(())) = (lockspace, outcome) {
-            outcome = mailbox.standing(node).map(|_| ());
-            if outcome.is_ok() {
-                mailbox.append(node, lockspace, &buffer);
-            }
+            outcome = mailbox.push(node, lockspace, &buffer, usize::MAX);
         }
         buffer.clear();
         if mailbox.spare.len() < SPARE_BUFFERS_MAX {
@@ -261,12 +251,14 @@ impl Shared {
         timeout: Duration,
         mut decide: impl FnMut(&mut Mailbox) -> Option<Result<R, HandleError>>,
     ) -> Result<(MutexGuard<'_, Mailbox>, R), HandleError> {
-        let deadline = Instant::now().checked_add(timeout);
+        // The clock is looked at only when there is something to wait for.
+        let mut deadline = None;
         let mut mailbox = self.lock();
         loop {
             if let Some(decision) = decide(&mut mailbox) {
                 return decision.map(|decided| (mailbox, decided));
             }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now().checked_add(timeout));
             let left = deadline.map_or(timeout, |deadline| {
                 deadline.saturating_duration_since(Instant::now())
             });
@@ -432,8 +424,13 @@ impl Mailbox {
         }
     }
 
-    /// Whether a payload of `len` bytes may go into the peer's arena now.
-    fn room(&self, node: NodeId, len: usize, queue_bytes_max: usize) -> Result<(), HandleError> {
+    /// The peer's messages, if one of `len` bytes more may be among them now.
+    fn room(
+        &mut self,
+        node: NodeId,
+        len: usize,
+        queue_bytes_max: usize,
+    ) -> Result<&mut Outgoing, HandleError> {
         use dlmwire_midcomms::engine::PAYLOAD_BYTES_MAX as LIMIT;
 
         if len > LIMIT {
@@ -443,28 +440,40 @@ impl Mailbox {
             });
         }
         self.open()?;
-        self.standing(node)?;
-        let used = self
-            .peers
-            .get(&node)
-            .map_or(0, |outgoing| outgoing.arena.len() + outgoing.reserved_bytes);
-        if used + len + ENTRY_BYTES > queue_bytes_max {
+        let outgoing = match self.peers.get_mut(&node) {
+            None => return Err(HandleError::UnknownNode),
+            Some(outgoing) if outgoing.standing == Standing::Fenced => return Err(HandleError::Fenced),
+            Some(outgoing) => outgoing,
+        };
+        if outgoing.arena.len() + outgoing.reserved_bytes + len + ENTRY_BYTES > queue_bytes_max {
             return Err(HandleError::QueueFull);
+        }
+        Ok(outgoing)
+    }
+
+    /// Appends a payload to the peer's arena, if there is room.
+    fn push(
+        &mut self,
+        node: NodeId,
+        lockspace: LockspaceId,
+        payload: &[u8],
+        queue_bytes_max: usize,
+    ) -> Result<(), HandleError> {
+        let outgoing = self.room(node, payload.len(), queue_bytes_max)?;
+        let first = outgoing.arena.is_empty();
+        arena::append(&mut outgoing.arena, lockspace, payload);
+        if first {
+            self.filled(node);
         }
         Ok(())
     }
 
-    fn append(&mut self, node: NodeId, lockspace: LockspaceId, payload: &[u8]) {
-        let Some(outgoing) = self.peers.get_mut(&node) else {
-            return;
-        };
-        if outgoing.arena.is_empty() && !self.filled.contains(&node) {
+    /// The peer's arena is not empty any more.
+    #[cold]
+    fn filled(&mut self, node: NodeId) {
+        if !self.filled.contains(&node) {
             self.filled.push(node);
         }
-        let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        outgoing.arena.extend_from_slice(&lockspace.get().to_le_bytes());
-        outgoing.arena.extend_from_slice(&len.to_le_bytes());
-        outgoing.arena.extend_from_slice(payload);
     }
 
     /// Moves what waits for the peer to `before`; it stays reserved until the loop takes it.
@@ -497,27 +506,4 @@ impl Mailbox {
             self.shutdown = None;
         }
     }
-}
-
-/// The first entry of `bytes`, and the length of it with its head.
-pub(crate) fn entry(bytes: &[u8]) -> Option<(LockspaceId, &[u8], usize)> {
-    let (lockspace, rest) = bytes.split_first_chunk::<4>()?;
-    let (len, rest) = rest.split_first_chunk::<4>()?;
-    let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
-    let payload = rest.get(..len)?;
-    Some((
-        LockspaceId::new(u32::from_le_bytes(*lockspace)),
-        payload,
-        len + ENTRY_BYTES,
-    ))
-}
-
-/// How many entries `bytes` holds.
-pub(crate) fn entries(mut bytes: &[u8]) -> u64 {
-    let mut count = 0;
-    while let Some((_, _, len)) = entry(bytes) {
-        count += 1;
-        bytes = bytes.get(len..).unwrap_or_default();
-    }
-    count
 }

@@ -114,6 +114,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let window = Duration::from_secs_f64(args.seconds);
     let setup = Setup {
+        wire: raw::Wire::Tcp,
         frame_bytes: HEAD_BYTES + args.size,
         times: Times {
             warm_up: window / 2,

@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use dlmwire_benches::ratios::{Measured, REPETITIONS, Variant, measure};
 use dlmwire_benches::{Loop, codec, hand, mix};
+use dlmwire_codec::{Content, InnerFields, MsgTemplate, OptsFields};
 
 /// Runs per sample that make a sample last some milliseconds.
 const CACHED_PASSES: u32 = 512;
@@ -106,7 +107,16 @@ fn slot() -> Vec<Measured> {
     fields.encode_into(&mut frame.0).expect("136 bytes");
     let Slot(frame) = &frame;
     let plain = hand::plain(frame);
-    let [Slot(copied), Slot(by_hand), Slot(encoded)] = &mut [const { Slot([0; 136]) }; 3];
+    let [Slot(copied), Slot(by_hand), Slot(encoded), Slot(by_template)] = &mut [const { Slot([0; 136]) }; 4];
+    let Content::Opts(OptsFields {
+        seq,
+        inner: InnerFields::Msg(msg),
+        ..
+    }) = fields.content
+    else {
+        panic!("only a wrapped message has 136 bytes");
+    };
+    let template = MsgTemplate::new(fields.version, fields.node, msg);
 
     let variants = vec![
         Variant::new("encode", "memcpy of the frame", || {
@@ -126,10 +136,18 @@ fn slot() -> Vec<Measured> {
                 assert_eq!(fields.encode_into(black_box(encoded)), Ok(136));
             }
         }),
+        Variant::new("encode", "codec, by template", || {
+            for _ in 0..SLOT_MESSAGES {
+                let tail = black_box(msg.tail.bytes());
+                let written =
+                    template.encode_wrapped(seq, msg.lockspace, msg.nodeid, tail, black_box(by_template));
+                assert_eq!(written, Ok(136));
+            }
+        }),
     ];
     let rows = measure(variants, SLOT_MESSAGES.into(), SLOT_PASSES);
     assert!(
-        copied == frame && by_hand == frame && encoded == frame,
+        copied == frame && by_hand == frame && encoded == frame && by_template == frame,
         "everything wrote the same bytes"
     );
     rows

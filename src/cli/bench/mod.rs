@@ -41,6 +41,9 @@ What is measured:
   raw-r1-wide  the same with frames as long as ours, which carry a DLM_MSG of 88 bytes each
   raw          ping-pong by epoll, read and write; fan-in of 32 messages per write
 
+  Measured alone (--transport sctp), SCTP is compared with plain SCTP sockets that write 4096 bytes at
+  once, as nodes and kernels do; else the plain sockets are TCP's.
+
   CPU s/M      processor seconds of both ends, kernel included, for a million messages
   p50 p99 ...  ping-pong: there and back; stream and fan-in: from the send call to the delivery, which is
                mostly the queue before a saturated connection
@@ -68,10 +71,10 @@ pub(crate) struct Args {
 
     /// How they go
     #[arg(long, value_name = "NAME", value_enum, value_delimiter = ',',
-          default_values_t = [Pattern::Stream, Pattern::Pingpong, Pattern::Fanin])]
+          default_values_t = [Pattern::Stream, Pattern::Handle, Pattern::Pingpong, Pattern::Fanin])]
     pattern: Vec<Pattern>,
 
-    /// Bytes of a message, from 8 to 3984; ping-pong and fan-in take the first
+    /// Bytes of a message, from 8 to 3984; the other patterns take the first
     #[arg(long, value_name = "BYTES", value_delimiter = ',', default_values_t = [128, 16, 512, 2048], value_parser = payload_bytes)]
     sizes: Vec<usize>,
 
@@ -87,7 +90,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repetitions: u32,
 
-    /// Where both ends run: auto puts ping-pong and fan-in on one core and leaves streams free
+    /// Where both ends run: auto puts ping-pong and fan-in on one core and leaves the others free
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = Cores::Auto)]
     cores: Cores,
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::nodes::{self, Carrier, FRAME_OVERHEAD_BYTES, Failure, Traffic};
-use super::raw::{self, End, HEAD_BYTES, Setup, Times};
+use super::raw::{self, End, HEAD_BYTES, Setup, Times, Wire};
 use super::report::{Row, Spread};
 
 /// Messages that a sender of a fan-in has at a time.
@@ -15,6 +15,8 @@ const FAN_IN_PER_WRITE: usize = 32;
 pub(crate) enum Pattern {
     /// As many as go through one connection, one way
     Stream,
+    /// The same, sent by another thread, one by one
+    Handle,
     /// One there, one back
     Pingpong,
     /// Many nodes send to one
@@ -82,6 +84,7 @@ impl Pattern {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stream => "stream",
+            Self::Handle => "handle",
             Self::Pingpong => "pingpong",
             Self::Fanin => "fanin",
         }
@@ -139,6 +142,14 @@ impl Plan {
         Ok(rows.collect())
     }
 
+    /// What the yardstick runs over: what is measured alone, else TCP.
+    fn wire(&self) -> Wire {
+        match self.carriers.as_slice() {
+            [Carrier::Sctp] => Wire::Sctp,
+            _ => Wire::Tcp,
+        }
+    }
+
     /// Cases that are compared with each other; the first is what the others are compared with.
     fn groups(&self) -> Vec<Vec<Case>> {
         let mut groups = Vec::new();
@@ -150,7 +161,7 @@ impl Plan {
                         .iter()
                         .map(|bytes| self.group(*pattern, *bytes, 1)),
                 ),
-                Pattern::Pingpong => {
+                Pattern::Handle | Pattern::Pingpong => {
                     groups.extend(first_size.clone().map(|bytes| self.group(*pattern, *bytes, 1)))
                 }
                 Pattern::Fanin => groups.extend(first_size.clone().flat_map(|bytes| {
@@ -165,10 +176,11 @@ impl Plan {
     fn group(&self, pattern: Pattern, payload_bytes: usize, connections: usize) -> Vec<Case> {
         let raw: &[Program] = match pattern {
             Pattern::Stream => &[Program::Numbered, Program::Unnumbered, Program::NumberedWide],
+            Pattern::Handle => &[Program::Numbered, Program::NumberedWide],
             Pattern::Pingpong | Pattern::Fanin => &[Program::Raw],
         };
         let one_core = match self.cores {
-            Cores::Auto => pattern != Pattern::Stream,
+            Cores::Auto => !matches!(pattern, Pattern::Stream | Pattern::Handle),
             Cores::One => true,
             Cores::Free => false,
         };
@@ -187,6 +199,7 @@ impl Plan {
         let wide = matches!(case.program, Program::NumberedWide | Program::Nodes(_));
         let head = if wide { FRAME_OVERHEAD_BYTES } else { HEAD_BYTES };
         let setup = Setup {
+            wire: self.wire(),
             frame_bytes: head + case.payload_bytes,
             times: Times {
                 warm_up: self.window / 4,
@@ -197,6 +210,7 @@ impl Plan {
         };
         let traffic = match case.pattern {
             Pattern::Stream => Traffic::Stream,
+            Pattern::Handle => Traffic::Handle,
             Pattern::Pingpong => Traffic::PingPong,
             Pattern::Fanin => Traffic::FanIn {
                 senders: case.connections,

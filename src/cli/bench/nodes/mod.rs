@@ -2,6 +2,7 @@
 
 mod carrier;
 mod counted;
+mod feeder;
 mod party;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use dlmwire_node::{Node, NodeConfig, NodeError};
 use dlmwire_transport::Transport;
 
 use self::counted::{Calls, Counted};
+use self::feeder::Feeder;
 use self::party::{GROUP, Party, Role};
 use super::raw::{Counts, End, Meter, Setup, Start, meter::stay};
 
@@ -42,6 +44,8 @@ const TURN: Duration = Duration::from_millis(20);
 pub(crate) enum Traffic {
     /// One node sends, another receives.
     Stream,
+    /// The same, but another thread gives the messages to the sending node, one by one.
+    Handle,
     /// One node sends a message, another answers it.
     PingPong,
     /// Many nodes send to one, so many messages at a time.
@@ -59,6 +63,8 @@ pub(crate) enum Failure {
     NotMet,
     /// A message was refused that should not have been.
     Refused(dlmwire_midcomms::engine::SendError),
+    /// The same, by a handle.
+    Handle(dlmwire_node::HandleError),
     /// A thread panicked.
     Panicked,
 }
@@ -70,6 +76,7 @@ impl fmt::Display for Failure {
             Self::Node(error) => error.fmt(f),
             Self::NotMet => write!(f, "the nodes did not meet within {} s", MEET_DEADLINE.as_secs()),
             Self::Refused(error) => write!(f, "a message was refused: {error}"),
+            Self::Handle(error) => write!(f, "a message was refused: {error}"),
             Self::Panicked => f.write_str("a thread panicked"),
         }
     }
@@ -95,7 +102,7 @@ pub(crate) fn run(
     setup: &Setup,
 ) -> Result<[End; 2], Failure> {
     let of = match traffic {
-        Traffic::Stream | Traffic::PingPong => 2,
+        Traffic::Stream | Traffic::Handle | Traffic::PingPong => 2,
         Traffic::FanIn { senders, .. } => senders + 1,
     };
     match carrier {
@@ -129,6 +136,7 @@ fn run_over<T: Transport + Send>(
             },
             Role::Sink,
         ),
+        Traffic::Handle => (Role::Fed, Role::Sink),
         Traffic::PingPong => (Role::Caller, Role::Answerer),
         Traffic::FanIn { per_turn, .. } => (Role::Source { per_turn }, Role::Sink),
     };
@@ -204,6 +212,24 @@ impl<T: Transport> Side<T> {
 
     fn run_to_end(&mut self) -> Result<End, Failure> {
         self.meet()?;
+        let Some(feeder) = self.feeder() else {
+            return self.run_window();
+        };
+        thread::scope(|scope| {
+            let feeder = scope.spawn(|| feeder.run());
+            let end = self.run_window();
+            let fed = feeder.join().map_err(|_| Failure::Panicked)??;
+            end.map(|end| fed.together_with(end))
+        })
+    }
+
+    /// Who gives this side its messages, if it is somebody else.
+    fn feeder(&self) -> Option<Feeder> {
+        let (node, party) = self.nodes.first()?;
+        party.feeder(node.handle())
+    }
+
+    fn run_window(&mut self) -> Result<End, Failure> {
         let mut meter = Meter::new(Arc::clone(&self.start));
         // Nodes that share a thread must not sleep, or they would wait for each other.
         let wait = if self.nodes.len() == 1 {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use dlmwire_codec::{LockspaceId, NodeId};
 use dlmwire_midcomms::engine::{Delivery, SendError};
-use dlmwire_node::{Application, Outbox};
+use dlmwire_node::{Application, NodeHandle, Outbox};
 use hdrhistogram::Histogram;
 
 use super::super::raw::{Start, meter::latencies};
+use super::feeder::Feeder;
 
 /// The group of the measured nodes.
 pub(super) const GROUP: LockspaceId = LockspaceId::new(0x6265_6e63);
@@ -39,6 +40,8 @@ pub(super) struct Party {
 pub(super) enum Role {
     /// Sends so many messages a turn, as long as they are taken.
     Source { per_turn: u64 },
+    /// Sends nothing itself: another thread does.
+    Fed,
     /// Takes what comes.
     Sink,
     /// Sends one message when the answer to the last has come.
@@ -63,11 +66,17 @@ impl Party {
         }
     }
 
+    /// The thread that sends for it, if that is its role.
+    pub(super) fn feeder(&self, handle: NodeHandle) -> Option<Feeder> {
+        (self.role == Role::Fed)
+            .then(|| Feeder::new(handle, self.peer, self.payload.clone(), Arc::clone(&self.start)))
+    }
+
     /// The messages that count for its window.
     pub(super) const fn messages(&self) -> u64 {
         match self.role {
             Role::Source { .. } => self.sent,
-            Role::Sink | Role::Caller | Role::Answerer => self.came,
+            Role::Fed | Role::Sink | Role::Caller | Role::Answerer => self.came,
         }
     }
 
@@ -106,7 +115,7 @@ impl Application for Party {
             return;
         };
         match self.role {
-            Role::Source { .. } => return,
+            Role::Source { .. } | Role::Fed => return,
             Role::Sink if self.came.is_multiple_of(TIMED_EVERY) => self.took(payload),
             Role::Caller => self.took(payload),
             Role::Answerer => {
@@ -134,7 +143,7 @@ impl Application for Party {
                 self.stamp();
                 self.send(outbox);
             }
-            Role::Caller | Role::Sink | Role::Answerer => {}
+            Role::Fed | Role::Caller | Role::Sink | Role::Answerer => {}
         }
     }
 }

@@ -18,9 +18,11 @@ pub(crate) mod ping_pong;
 pub(crate) mod stream;
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
+
+use rustix::net::{self, AddressFamily, SocketType, ipproto, sockopt};
 
 pub(crate) use meter::{Counts, End, Meter, Start, Times};
 
@@ -36,9 +38,23 @@ pub(crate) const WRITE_BYTES: usize = 64 << 10;
 const VERSION: u32 = 0x0003_0002;
 const ACK_BYTES: usize = 16;
 
+/// What is written at once over SCTP: as long as the records that kernels and nodes write.
+const RECORD_BYTES: usize = 4096;
+
+/// The buffers of SCTP sockets, as nodes set them.
+const SCTP_BUFFER_BYTES: usize = 4 << 20;
+
+/// What carries the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wire {
+    Tcp,
+    Sctp,
+}
+
 /// How a program runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
+    pub(crate) wire: Wire,
     /// Bytes of a frame, its head included.
     pub(crate) frame_bytes: usize,
     pub(crate) times: Times,
@@ -48,18 +64,45 @@ pub(crate) struct Setup {
     pub(crate) congestion: Option<String>,
 }
 
-/// Both ends of a connection over loopback.
-pub(crate) fn pair(setup: &Setup) -> io::Result<[TcpStream; 2]> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let one = TcpStream::connect(listener.local_addr()?)?;
-    let (other, _) = listener.accept()?;
-    for stream in [&one, &other] {
-        stream.set_nodelay(true)?;
-        if let Some(name) = &setup.congestion {
-            rustix::net::sockopt::set_tcp_congestion(stream, name)?;
+impl Setup {
+    /// Bytes that are written at once, where there are as many.
+    const fn write_bytes(&self) -> usize {
+        match self.wire {
+            Wire::Tcp => WRITE_BYTES,
+            Wire::Sctp => RECORD_BYTES,
         }
     }
-    Ok([one, other])
+}
+
+/// Both ends of a connection over loopback. An association of two sockets is read and written like a stream.
+pub(crate) fn pair(setup: &Setup) -> io::Result<[TcpStream; 2]> {
+    let protocol = match setup.wire {
+        Wire::Tcp => ipproto::TCP,
+        Wire::Sctp => ipproto::SCTP,
+    };
+    let socket = || net::socket(AddressFamily::INET, SocketType::STREAM, Some(protocol));
+    let listener = socket()?;
+    net::bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    net::listen(&listener, 1)?;
+    let one = socket()?;
+    net::connect(&one, &net::getsockname(&listener)?)?;
+    let other = net::accept(&listener)?;
+    for socket in [&one, &other] {
+        match setup.wire {
+            Wire::Tcp => {
+                sockopt::set_tcp_nodelay(socket, true)?;
+                if let Some(name) = &setup.congestion {
+                    sockopt::set_tcp_congestion(socket, name)?;
+                }
+            }
+            // Its own option against delay needs no setting here: whole records go out when nothing waits.
+            Wire::Sctp => {
+                sockopt::set_socket_send_buffer_size(socket, SCTP_BUFFER_BYTES)?;
+                sockopt::set_socket_recv_buffer_size(socket, SCTP_BUFFER_BYTES)?;
+            }
+        }
+    }
+    Ok([one.into(), other.into()])
 }
 
 /// Runs both ends, each in its thread, and gives what they counted: the sender first.

@@ -5,10 +5,7 @@ use std::net::TcpStream;
 
 use rustix::net::{RecvFlags, recv};
 
-use super::{
-    Counts, End, Meter, READ_BYTES, Setup, WRITE_BYTES, acknowledge, both, encode, is_gone, pair, split,
-    stamp,
-};
+use super::{Counts, End, Meter, READ_BYTES, Setup, acknowledge, both, encode, is_gone, pair, split, stamp};
 
 /// What may be unacknowledged; as much as a node's queue holds by default.
 const RING_BYTES: usize = 4 << 20;
@@ -24,7 +21,7 @@ pub(crate) fn unnumbered(setup: &Setup) -> io::Result<[End; 2]> {
     let [to, from] = pair(setup)?;
     both(
         setup,
-        |meter| repeat(&to, setup.frame_bytes, meter),
+        |meter| repeat(&to, setup, meter),
         |meter| receive(&from, meter, false),
     )
 }
@@ -35,13 +32,14 @@ pub(crate) fn numbered(setup: &Setup) -> io::Result<[End; 2]> {
     let [to, from] = pair(setup)?;
     both(
         setup,
-        |meter| Ring::new(setup.frame_bytes).send(&to, meter),
+        |meter| Ring::new(setup).send(&to, meter),
         |meter| receive(&from, meter, true),
     )
 }
 
-fn repeat(mut to: &TcpStream, frame_bytes: usize, mut meter: Meter) -> io::Result<End> {
-    let mut batch = vec![7; WRITE_BYTES / frame_bytes * frame_bytes];
+fn repeat(mut to: &TcpStream, setup: &Setup, mut meter: Meter) -> io::Result<End> {
+    let frame_bytes = setup.frame_bytes;
+    let mut batch = vec![7; setup.write_bytes() / frame_bytes * frame_bytes];
     for (seq, frame) in (0..).zip(batch.chunks_exact_mut(frame_bytes)) {
         encode(frame, seq, 0);
     }
@@ -62,6 +60,7 @@ struct Ring {
     bytes: Vec<u8>,
     payload: Vec<u8>,
     frame_bytes: usize,
+    write_bytes: usize,
     head: usize,
     written: usize,
     tail: usize,
@@ -73,11 +72,13 @@ struct Ring {
 }
 
 impl Ring {
-    fn new(frame_bytes: usize) -> Self {
+    fn new(setup: &Setup) -> Self {
+        let frame_bytes = setup.frame_bytes;
         Self {
             bytes: vec![0; RING_BYTES / frame_bytes * frame_bytes],
             payload: vec![7; frame_bytes],
             frame_bytes,
+            write_bytes: setup.write_bytes(),
             head: 0,
             written: 0,
             tail: 0,
@@ -101,7 +102,7 @@ impl Ring {
 
     /// Encodes as many messages as one write carries.
     fn fill(&mut self, stamp: u64) {
-        let stop = self.written + WRITE_BYTES;
+        let stop = self.written + self.write_bytes;
         while self.head + self.frame_bytes <= stop.min(self.tail + self.bytes.len()) {
             let at = self.head % self.bytes.len();
             let Some(frame) = self.bytes.get_mut(at..at + self.frame_bytes) else {

@@ -19,6 +19,15 @@ pub fn probe() -> Result<(), Unavailable> {
     Err(Unavailable::OtherSystem)
 }
 
+/// Makes a socket send without delay; there is none to be made so.
+///
+/// # Errors
+///
+/// Always.
+pub fn set_nodelay<S>(_: S) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Dials and accepts over the kernel's SCTP; there is none here.
 #[derive(Debug)]
 pub struct SctpTransport(Infallible);

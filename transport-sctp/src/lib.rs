@@ -73,14 +73,14 @@ mod transport;
 mod elsewhere;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{SctpLink, SctpTransport, probe};
+pub use elsewhere::{SctpLink, SctpTransport, probe, set_nodelay};
 pub use error::{LossReason, Unavailable};
 pub use event::{LinkEvent, LinkEvents, LinkReport, Path, PathState};
 #[cfg(target_os = "linux")]
 pub use line::SctpLink;
 pub use options::{OptionError, Options, Rto};
 #[cfg(target_os = "linux")]
-pub use socket::probe;
+pub use socket::{probe, set_nodelay};
 #[cfg(target_os = "linux")]
 pub use transport::SctpTransport;
 

@@ -200,6 +200,17 @@ fn set_option(socket: &Socket, name: &str, option: libc::c_int, value: &[u8]) ->
         .map_err(|e| in_operation(format_args!("set {name}"), e))
 }
 
+/// Makes an SCTP socket that is not a transport's send what it is given without delay (`SCTP_NODELAY`), as a transport's
+/// do: for whoever compares them.
+///
+/// # Errors
+///
+/// What the system says, for example of a socket of another protocol.
+pub fn set_nodelay(socket: BorrowedFd<'_>) -> io::Result<()> {
+    sys::set_option(socket, SOL_SCTP, layout::NODELAY, &1_i32.to_ne_bytes())
+        .map_err(|e| in_operation("set SCTP_NODELAY", e))
+}
+
 /// Beyond the system's limit with the right to do so, else as large as it allows.
 fn set_buffers(socket: &Socket, bytes: u32) -> io::Result<()> {
     let value = i32::try_from(bytes).unwrap_or(i32::MAX).to_ne_bytes();

@@ -10,7 +10,7 @@
 //! | [`fan_in::run`] | many connections into one loop |
 //!
 //! Both ends run in a thread each and are pushed as far as the cores allow. Included by the benches as well: it
-//! depends on the standard library, rustix and hdrhistogram alone.
+//! depends on the standard library, rustix and hdrhistogram alone, and for one option of SCTP on its transport.
 
 pub(crate) mod fan_in;
 pub(crate) mod meter;
@@ -19,6 +19,8 @@ pub(crate) mod stream;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+#[cfg(feature = "sctp")]
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
 
@@ -42,6 +44,7 @@ const ACK_BYTES: usize = 16;
 const RECORD_BYTES: usize = 4096;
 
 /// The buffers of SCTP sockets, as nodes set them.
+#[cfg(feature = "sctp")]
 const SCTP_BUFFER_BYTES: usize = 4 << 20;
 
 /// What carries the bytes.
@@ -95,8 +98,11 @@ pub(crate) fn pair(setup: &Setup) -> io::Result<[TcpStream; 2]> {
                     sockopt::set_tcp_congestion(socket, name)?;
                 }
             }
-            // Its own option against delay needs no setting here: whole records go out when nothing waits.
+            #[cfg(not(feature = "sctp"))]
+            Wire::Sctp => return Err(io::ErrorKind::Unsupported.into()),
+            #[cfg(feature = "sctp")]
             Wire::Sctp => {
+                dlmwire_sctp::set_nodelay(socket.as_fd())?;
                 sockopt::set_socket_send_buffer_size(socket, SCTP_BUFFER_BYTES)?;
                 sockopt::set_socket_recv_buffer_size(socket, SCTP_BUFFER_BYTES)?;
             }

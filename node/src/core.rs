@@ -206,7 +206,9 @@ impl Core {
     // Links.
 
     pub(crate) fn link_up(&mut self, node: NodeId, link: LinkId) {
-        self.peers.entry(node).or_default().links.push(link);
+        let peer = self.peers.entry(node).or_default();
+        peer.links.reserve_exact(1);
+        peer.links.push(link);
         self.touch(node);
     }
 

@@ -19,7 +19,8 @@ pub(crate) struct Dialer {
     delay_max: Duration,
     timeout: Duration,
     random: fastrand::Rng,
-    dials: BTreeMap<NodeId, Dial>,
+    /// Boxed: a tree keeps room for many more values than it holds.
+    dials: BTreeMap<NodeId, Box<Dial>>,
     /// Nothing is due before this, so that a turn need not look at every peer.
     soonest: Option<Time>,
 }

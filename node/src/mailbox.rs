@@ -35,7 +35,7 @@ pub(crate) struct Shared {
 /// What is behind the lock.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
-    peers: BTreeMap<NodeId, Outgoing>,
+    peers: BTreeMap<NodeId, Box<Outgoing>>,
     /// Peers whose arena is not empty, each once.
     filled: Vec<NodeId>,
     commands: VecDeque<Command>,

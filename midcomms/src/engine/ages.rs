@@ -30,6 +30,10 @@ impl Ages {
 
     #[cold]
     fn mark(&mut self, seq: Seq, now: Time) {
+        if self.marks.capacity() == 0 {
+            // Most peers acknowledge before there is a second.
+            self.marks.reserve_exact(1);
+        }
         self.marks.push_back((seq, now));
         if self.marks.len() > MARKS_MAX {
             let mut index = 0_usize;

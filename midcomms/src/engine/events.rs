@@ -8,6 +8,9 @@ use super::Event;
 /// follows from what the driver does.
 const VIOLATIONS_MAX: usize = 1024;
 
+/// Room that is kept for events when none waits.
+const KEPT: usize = 64;
+
 /// Events in the order in which they happened.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Events {
@@ -20,7 +23,12 @@ impl Events {
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {
-        self.queue.pop_front()
+        let event = self.queue.pop_front();
+        if event.is_none() && self.queue.capacity() > KEPT {
+            // After a burst, as when many members are added at once.
+            self.queue.shrink_to(KEPT);
+        }
+        event
     }
 
     pub(super) fn has_room_for_violations(&self) -> bool {

@@ -18,6 +18,7 @@ impl Turn<'_> {
             ..Link::new(up)
         };
         self.links.insert(link, Box::new(known));
+        self.peer.links.reserve_exact(1);
         self.peer.links.push(link);
         self.peer.counters.links_up = self.peer.counters.links_up.saturating_add(1);
         if self.peer.fenced || self.peer.halted {

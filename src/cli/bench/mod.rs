@@ -45,6 +45,7 @@ What is measured:
   once, as nodes and kernels do; else the plain sockets are TCP's.
 
   CPU s/M      processor seconds of both ends, kernel included, for a million messages
+  recv x       the same ratio, of the receiving end alone: in a fan-in the one node that takes all
   p50 p99 ...  ping-pong: there and back; stream and fan-in: from the send call to the delivery, which is
                mostly the queue before a saturated connection
 

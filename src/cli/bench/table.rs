@@ -44,8 +44,20 @@ fn heading(row: &Row, compared: bool, out: &mut Output) -> Result<(), Error> {
     let title = format!("{}, {} B{connections}{cores}", row.pattern, row.payload_bytes);
     writeln!(out, "\n{}", out.paint(Paint::Heading, title))?;
     let mut columns = format!(
-        "  {:<12}{:>9}{:>7}{:>8}{:>9}{:>7}{:>9}{:>7}{:>9}{:>9}{:>10}{:>8}",
-        "", "M msg/s", "x", "MB/s", "CPU s/M", "x", "p50 us", "x", "p99", "p99.9", "acks/msg", "frames"
+        "  {:<12}{:>9}{:>7}{:>8}{:>9}{:>7}{:>8}{:>9}{:>7}{:>9}{:>9}{:>10}{:>8}",
+        "",
+        "M msg/s",
+        "x",
+        "MB/s",
+        "CPU s/M",
+        "x",
+        "recv x",
+        "p50 us",
+        "x",
+        "p99",
+        "p99.9",
+        "acks/msg",
+        "frames"
     );
     if compared {
         columns.push_str("   x before");
@@ -68,13 +80,14 @@ fn line(row: &Row, before: Option<&Report>, out: &mut Output) -> Result<(), Erro
     };
     write!(
         out,
-        "  {:<12}{:>9.3}{:>7.2}{:>8.0}{:>9.3}{:>7.2}{p50:>9}{latency_ratio:>7}{p99:>9}{p999:>9}{acks:>10}{:>8.1}",
+        "  {:<12}{:>9.3}{:>7.2}{:>8.0}{:>9.3}{:>7.2}{:>8.2}{p50:>9}{latency_ratio:>7}{p99:>9}{p999:>9}{acks:>10}{:>8.1}",
         row.program,
         row.messages_per_second.median / 1e6,
         row.rate_ratio.median,
         row.megabytes_per_second,
         row.cpu_seconds_per_million.median,
         row.cpu_ratio.median,
+        row.receiver_cpu_ratio.median,
         row.frames_per_write,
     )?;
     if let Some(before) = before {

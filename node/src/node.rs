@@ -23,7 +23,7 @@ use crate::event::NodeEvent;
 use crate::handle::NodeHandle;
 use crate::mailbox::{Command, Shared, Taken};
 use crate::status::{NodeStatus, PeerSide, PeerStatus, STATUS_VERSION, version_text};
-use links::{Buffers, Slot};
+use links::{Buffers, Ending, Slot};
 
 /// An engine, a transport and a clock, driven by one loop.
 ///
@@ -43,6 +43,8 @@ pub struct Node<T: Transport> {
     ready: Vec<Ready>,
     /// Links that have something to read, each once.
     readable: VecDeque<LinkId>,
+    /// Ends of links, read and not told yet.
+    endings: VecDeque<Ending>,
     buffers: Buffers,
     taken: Taken,
     /// When to accept, if connections are known to wait.
@@ -89,6 +91,7 @@ impl<T: Transport> Node<T> {
             last_link: 0,
             ready: Vec::new(),
             readable: VecDeque::new(),
+            endings: VecDeque::new(),
             buffers,
             taken: Taken::default(),
             accept_at: None,

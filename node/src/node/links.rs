@@ -33,7 +33,23 @@ pub(super) struct Slot<L> {
     blocked: bool,
     /// The peer has closed its direction.
     ended: bool,
+    /// Nothing is read from it any more: its end is about to be told.
+    over: bool,
 }
+
+/// The end of a link that has been read and not been told to the engine yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    link: LinkId,
+    node: NodeId,
+    in_order: bool,
+    /// How many turns more it waits for the peer's other links.
+    turns: u16,
+}
+
+/// Turns that the end of a link waits at most for what has come on the peer's other links: as many as it takes to read
+/// the largest buffers that systems keep, 16 MiB a link, and still the end of a link cannot be kept back for ever.
+const ENDING_TURNS_MAX: u16 = 256;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -70,6 +86,7 @@ impl<L: Link> Slot<L> {
             queued: false,
             blocked: false,
             ended: false,
+            over: false,
         }
     }
 
@@ -202,7 +219,7 @@ impl<T: Transport> Node<T> {
         }
     }
 
-    /// Reads once from every link that has something, and hands the messages out.
+    /// Reads once from every link that has something, and hands the messages out; ends come behind them.
     pub(super) fn read<A: Application + ?Sized>(&mut self, app: &mut A) {
         for _ in 0..self.readable.len() {
             let Some(id) = self.readable.pop_front() else {
@@ -212,19 +229,63 @@ impl<T: Transport> Node<T> {
                 continue;
             };
             slot.queued = false;
+            if slot.over {
+                continue;
+            }
             let outcome = read_link(&mut self.core, &mut self.buffers, slot, id, app);
             if !slot.tail.is_empty() {
                 let due = after(slot.tail_since, self.core.config.partial_frame_deadline);
                 self.links_due = earlier(self.links_due, Some(due));
             }
             match outcome {
-                After::Quiet if matches!(slot.phase, Phase::Broken { .. }) => self.drop_link(id),
+                After::Quiet if matches!(slot.phase, Phase::Broken { .. }) => self.is_over(id, false),
                 After::Quiet => {}
                 After::More => self.queue_read(id),
-                After::End => self.ended(id),
-                After::Lost(error) => self.lose(id, &error),
+                After::End => self.is_over(id, true),
+                After::Lost(error) => {
+                    tracing::debug!("node {}: link {} lost: {error}", slot.node, id.0);
+                    self.is_over(id, false);
+                }
             }
         }
+        self.tell_endings();
+    }
+
+    fn is_over(&mut self, id: LinkId, in_order: bool) {
+        if let Some(slot) = self.links.get_mut(&id) {
+            slot.over = true;
+            self.endings.push_back(Ending {
+                link: id,
+                node: slot.node,
+                in_order,
+                turns: ENDING_TURNS_MAX,
+            });
+        }
+    }
+
+    /// Tells the ends of links whose peers have nothing else to be read. The `ACK` of what was sent on a link may wait on
+    /// another: with the end before it, everything would be sent again, to a peer that may be done and would take it for
+    /// the next conversation.
+    fn tell_endings(&mut self) {
+        for _ in 0..self.endings.len() {
+            let Some(mut ending) = self.endings.pop_front() else {
+                break;
+            };
+            if ending.turns > 0 && self.has_unread(ending.node) {
+                ending.turns -= 1;
+                self.endings.push_back(ending);
+            } else if ending.in_order {
+                self.ended(ending.link);
+            } else {
+                self.drop_link(ending.link);
+            }
+        }
+    }
+
+    fn has_unread(&self, node: NodeId) -> bool {
+        let peer = self.core.peers.get(&node);
+        let mut links = peer.into_iter().flat_map(|peer| &peer.links);
+        links.any(|id| self.links.get(id).is_some_and(|slot| slot.queued && !slot.over))
     }
 
     /// The peer has closed its direction: what is queued still goes out.
@@ -241,13 +302,6 @@ impl<T: Transport> Node<T> {
                 self.core.touch(slot.node);
             }
         }
-    }
-
-    fn lose(&mut self, id: LinkId, error: &io::Error) {
-        if let Some(slot) = self.links.get(&id) {
-            tracing::debug!("node {}: link {} lost: {error}", slot.node, id.0);
-        }
-        self.drop_link(id);
     }
 
     /// Closes a link and says so to the engine.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use dlmwire_midcomms::engine::{Delivery, Event, SendError};
 use dlmwire_node::{Application, NodeEvent, Outbox};
-use dlmwire_transport::{MemoryNet, Token, Transport};
+use dlmwire_transport::{Link, MemoryNet, Token, Transport};
 
-use crate::raw::{Raw, message, status};
+use crate::raw::{Raw, ack, message, status};
 use crate::world::{
     Host, Recorder, config, during, group, id, in_memory, in_memory_with, join_all, memory_transport,
     over_tcp, tcp_transports, until,
@@ -56,6 +56,54 @@ fn write_that_fails_leaves_what_came_before_to_be_read() {
             .app
             .has(|event| matches!(event, Event::Disconnected { .. }))
     });
+}
+
+#[test]
+fn acknowledgement_that_waits_on_another_link_is_read_before_the_end_is_told() {
+    for loss in [false, true] {
+        let net = MemoryNet::new();
+        let mut config = config(1);
+        config.read_buffer_bytes = 4096;
+        let mut host = Host::new(config, memory_transport(&net, 1, 2), Recorder::default());
+        host.join(2);
+        let mut hosts = [host];
+        let mut raw = Raw::new(memory_transport(&net, 2, 2));
+        connect(&mut hosts, &mut raw);
+        hosts[0]
+            .handle
+            .send_payload(id(2), group(), b"sent once")
+            .unwrap();
+        until(&mut hosts, "the message", |_| {
+            raw.turn();
+            !raw.frames().is_empty() && raw.came.ends_with(b"sent once")
+        });
+        let first = raw.link.take().unwrap();
+        raw.dial();
+        until(&mut hosts, "the second link", |hosts| {
+            hosts[0].peer(2).links.len() == 2
+        });
+        // More than one turn reads, and the acknowledgement behind it.
+        let count = 30;
+        for number in 0..count {
+            let frame = message(number, &[7; 2000]);
+            assert_eq!(raw.write(&frame), frame.len());
+        }
+        assert!(raw.write(&ack(1)) > 0);
+        if loss {
+            first.abort();
+        } else {
+            drop(first);
+        }
+        until(&mut hosts, "the end of the first link", |hosts| {
+            hosts[0].peer(2).links.len() == 1
+        });
+        assert_eq!(
+            hosts[0].app.count(2),
+            usize::try_from(count).unwrap(),
+            "loss: {loss}"
+        );
+        assert_eq!(hosts[0].peer(2).counters.resent, 0, "loss: {loss}");
+    }
 }
 
 /// Proves B4.
@@ -202,8 +250,6 @@ fn fencing_in_a_flood_ends_deliveries_at_once() {
 /// Proves B7.
 #[test]
 fn peer_that_closes_its_direction_gets_all_that_is_queued_and_then_the_end() {
-    use dlmwire_transport::Link;
-
     let Ok([ours, theirs]) = <[_; 2]>::try_from(tcp_transports(2)) else {
         panic!("two transports")
     };

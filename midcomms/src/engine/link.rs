@@ -120,6 +120,12 @@ impl Link {
         }
     }
 
+    /// Whether a kernel at its other end sends again what it had sent on it, if we reset it. Over SCTP none does, and up
+    /// to 6.1 it does not even connect again.
+    pub(super) const fn resets_make_resend(&self) -> bool {
+        self.limits.record_bytes_max.is_none()
+    }
+
     /// Whether a conversation may use it.
     pub(super) const fn is_usable(&self) -> bool {
         matches!(self.phase, Phase::Open) && !self.stale

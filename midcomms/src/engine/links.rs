@@ -7,7 +7,6 @@ use super::link::{Link, LinkRole, LinkUp, Phase};
 use super::turn::Turn;
 use super::{Close, Event};
 use crate::LinkId;
-use crate::state::State;
 
 impl Turn<'_> {
     /// A link to this peer came up.
@@ -64,7 +63,7 @@ impl Turn<'_> {
 
     /// The link is gone.
     pub(super) fn link_down(&mut self, link: LinkId) {
-        self.links.remove(&link);
+        let known = self.links.remove(&link);
         self.peer.links.retain(|known| *known != link);
         self.peer.counters.links_down = self.peer.counters.links_down.saturating_add(1);
         if self.peer.owes_ack {
@@ -74,7 +73,32 @@ impl Turn<'_> {
         if self.peer.sending != Some(link) {
             return;
         }
-        self.send_elsewhere();
+        let association_ended =
+            known.is_some_and(|known| known.phase == Phase::Draining && !known.resets_make_resend());
+        if association_ended && self.waits_for_ack_of_fin() {
+            self.wait_elsewhere();
+        } else {
+            self.send_elsewhere();
+        }
+    }
+
+    /// Whether all that is left of our side is the `ACK` of a `FIN` that a link has taken whole.
+    fn waits_for_ack_of_fin(&self) -> bool {
+        self.peer.alarms.fin_resend.is_some() && self.peer.queue.is_drained()
+    }
+
+    /// The peer ended in order the association that our `FIN` went out on, as a kernel does that is done: its `ACK` may
+    /// still be on its way on another, which was seen to be overtaken. Nothing is sent there before the alarm of the
+    /// `FIN` rings, as a kernel from 6.12 on would take it for the next conversation.
+    fn wait_elsewhere(&mut self) {
+        let Some(next) = self.spare_link() else {
+            self.send_elsewhere();
+            return;
+        };
+        self.peer.outlet.begin_anew();
+        self.peer.sending = Some(next);
+        let node = self.peer.node;
+        self.tell(Event::Connected { node, link: next });
     }
 
     /// The sending link is lost to us: another takes its place, or is asked for.
@@ -118,9 +142,11 @@ impl Turn<'_> {
     pub(super) fn send_on(&mut self, link: LinkId) {
         self.peer.sending = Some(link);
         self.begin_queue_anew();
-        let counted = self.peer.recv_next != self.config.start_seq;
-        if self.peer.is_numbered(self.config.version) && (counted || self.peer.state != State::Closed) {
-            // An ACK may have been lost with the old link while the peer's own one stands.
+        let start = self.config.start_seq;
+        let began = self.peer.recv_next != start || self.peer.queue.next_seq() != start;
+        if self.peer.is_numbered(self.config.version) && began {
+            // An ACK may have been lost with the old link while the peer's own one stands. Before the first number it
+            // would be one of nothing, and open the conversation in the place of what tells our version.
             self.queue_ack();
         }
         let node = self.peer.node;

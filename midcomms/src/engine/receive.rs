@@ -6,6 +6,7 @@ use dlmwire_codec::{
 };
 
 use super::incarnation::Received;
+use super::link::Link;
 use super::outlet::ack_frame;
 use super::turn::Turn;
 use super::{APPLICATION_MSG, Close, Event, Evidence, FenceCause, Outcome, Violation};
@@ -104,10 +105,13 @@ impl Turn<'_> {
     fn frame_of_finished(&mut self, link: LinkId, frame: &Frame<'_>) {
         if self.is_repeated_fin(frame) {
             self.answer_repeated_fin(link);
-        } else if !matches!(frame, Frame::Ack(_))
-            && let Some(known) = self.links.get_mut(&link)
-        {
-            known.spoke_early = true;
+        } else if let Some(known) = self.links.get_mut(&link) {
+            known.spoke_early |= match frame {
+                Frame::Opts(_) => true,
+                Frame::Ack(_) => false,
+                // It is said again after a while, wherever; a link that no kernel replaces stays for it.
+                Frame::Msg(_) | Frame::Rcom(_) => known.resets_make_resend(),
+            };
         }
     }
 
@@ -165,26 +169,33 @@ impl Turn<'_> {
 
     /// What the peer has sent was refused because we did not know its version, or had not begun anew: it has to send
     /// it again, which it does on a new link.
-    pub(super) fn abort_early_links(&mut self) {
+    pub(super) fn give_back_early_links(&mut self) {
         for link in self.peer.links.clone() {
             if self.links.get(&link).is_some_and(|known| known.spoke_early) {
-                self.close_link(link, Close::Abort);
+                self.give_back(link);
             }
         }
+    }
+
+    /// Ends a link of which we have not taken everything, so that the peer sends it again on another: by a reset, which
+    /// kernels resend after, or else in order, which our own nodes resend after, too.
+    fn give_back(&mut self, link: LinkId) {
+        let reset = self.links.get(&link).is_some_and(Link::resets_make_resend);
+        self.close_link(link, if reset { Close::Abort } else { Close::AfterFlush });
     }
 
     /// A frame came on a link of a conversation that is over: only a repeated `FIN` still means something, and what
     /// was on its way when the conversation ended is harmless.
     ///
     /// Anything else belongs to a conversation that the peer has begun on the old link, as kernels do. The link is
-    /// aborted, so that the peer sends it again on a new one.
+    /// given back, so that the peer sends it again on a new one.
     #[cold]
     pub(super) fn stale_frame(&mut self, link: LinkId, raw: RawFrame<'_>) {
         match raw.decode() {
             Ok(Frame::Ack(_)) => {}
             Ok(frame) if self.is_repeated_fin(&frame) => self.answer_repeated_fin(link),
             Ok(Frame::Opts(opts)) if self.is_buried(opts.seq) => {}
-            Ok(_) | Err(_) => self.close_link(link, Close::Abort),
+            Ok(_) | Err(_) => self.give_back(link),
         }
     }
 
@@ -219,7 +230,7 @@ impl Turn<'_> {
         };
         // Detection breaks no rule: the table has no violation in that column.
         let _ = self.apply(Input::VersionDetected(spoken), Outcome::Clean);
-        self.abort_early_links();
+        self.give_back_early_links();
         self.leave_links_before(link);
         if self.peer.alarms.version_wait.take().is_some() {
             self.leave();

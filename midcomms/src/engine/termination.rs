@@ -3,6 +3,7 @@
 use dlmwire_codec::Version;
 
 use super::incarnation::Received;
+use super::link::Link;
 use super::outlet::ack_frame;
 use super::peer::{Alarms, Tombstone};
 use super::turn::{Departure, Turn};
@@ -58,7 +59,7 @@ impl Turn<'_> {
         self.peer.rejoined |= self.peer.tombstone.take().is_some();
         // Adding never breaks a rule: the table has no violation in that column.
         let _ = self.apply(Input::Add, Outcome::Readded);
-        self.abort_early_links();
+        self.give_back_early_links();
         match self.peer.sending {
             Some(link) => {
                 let node = self.peer.node;
@@ -117,7 +118,7 @@ impl Turn<'_> {
         if due(self.peer.tombstone.map(|tombstone| tombstone.expires)) {
             self.peer.tombstone = None;
             if self.peer.is_stranger() {
-                self.abort_early_links();
+                self.give_back_early_links();
                 self.close_all_links(Close::AfterFlush);
             }
         }
@@ -163,11 +164,7 @@ impl Turn<'_> {
         self.peer.alarms.gap_pause = pause;
         self.peer.alarms.gap_reset = Some(self.later(pause));
         for link in self.peer.links.clone() {
-            if self
-                .links
-                .get(&link)
-                .is_some_and(|known| known.limits.record_bytes_max.is_none())
-            {
+            if self.links.get(&link).is_some_and(Link::resets_make_resend) {
                 self.close_link(link, Close::Abort);
             }
         }

@@ -296,7 +296,11 @@ impl<T: Transport> Node<T> {
         slot.ended = true;
         slot.tail = Vec::new();
         match slot.phase {
-            Phase::Draining { .. } | Phase::Broken { .. } => self.drop_link(id),
+            Phase::Draining { .. } => self.drop_link(id),
+            Phase::Broken { .. } => {
+                self.core.engine.handle_link_end(self.core.now, id);
+                self.drop_link(id);
+            }
             Phase::Dialing | Phase::Up | Phase::Flushing { .. } => {
                 self.core.engine.handle_link_end(self.core.now, id);
                 self.core.touch(slot.node);
@@ -414,8 +418,8 @@ impl<T: Transport> Node<T> {
         let Phase::Flushing { by } = slot.phase else {
             return Wrote::Fine;
         };
-        let half_close = self.transport.capabilities().half_close;
-        if slot.ended || !half_close || slot.link.close_send().is_err() {
+        // Without half-close the peer may still have sent what it now never sends again: it is heard to the end, too.
+        if slot.ended || slot.link.close_send().is_err() {
             self.drop_link(id);
             return Wrote::Lost;
         }
@@ -425,6 +429,7 @@ impl<T: Transport> Node<T> {
 
     pub(super) fn run_link_timers(&mut self) {
         let now = self.core.now;
+        let half_close = self.transport.capabilities().half_close;
         let deadline = self.core.config.partial_frame_deadline;
         let due: Vec<LinkId> = self
             .links
@@ -453,7 +458,12 @@ impl<T: Transport> Node<T> {
                 }
                 Phase::Draining { .. } | Phase::Broken { .. } => {}
             }
-            slot.link.abort();
+            if matches!(slot.phase, Phase::Draining { .. }) && !half_close {
+                // It is closed already, as far as we can; the system sees to the rest.
+                drop(slot.link);
+            } else {
+                slot.link.abort();
+            }
             self.core.link_down(node, id);
         }
         self.links_due = self

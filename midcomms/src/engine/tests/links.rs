@@ -1,7 +1,8 @@
 //! Which link is sent on, and what happens when it goes.
 
-use super::fixture::{STARTS, Script, Wrote, status, them, us};
-use crate::engine::{Close, Config, Event, LinkRole};
+use super::fixture::{STARTS, Script, Wrote, rcom, status, status_reply, them, us};
+use crate::LinkId;
+use crate::engine::{Close, Config, Event, LinkLimits, LinkRole, Message};
 use crate::state::State;
 
 /// Proves B4.
@@ -172,5 +173,117 @@ fn link_of_a_fenced_peer_is_aborted_until_it_is_added_again() {
         .unwrap();
     assert!(script.events().contains(&Event::LinkWanted { node: them() }));
     script.connect(LinkRole::Dialed);
+    assert_eq!(script.closes(), []);
+}
+
+/// Links that carry records.
+const RECORDS: LinkLimits = LinkLimits {
+    record_bytes_max: Some(4096),
+};
+
+/// An established conversation over two associations: what we send on, and what the peer made.
+fn two_associations(start: u32) -> (Script, [LinkId; 2]) {
+    let mut script = Script::starting_at(start);
+    script
+        .engine
+        .add_member(script.now, them(), super::fixture::GROUP)
+        .unwrap();
+    let dialed = script.comes_up_with(LinkRole::Dialed, RECORDS);
+    let accepted = script.comes_up_with(LinkRole::Accepted, RECORDS);
+    script.receives_on(accepted, &status()).unwrap();
+    script.quiet();
+    (script, [dialed, accepted])
+}
+
+#[test]
+fn fin_that_went_out_on_an_association_that_ended_waits_for_its_ack_on_the_other() {
+    for start in STARTS {
+        for comes in [true, false] {
+            let (mut script, [dialed, accepted]) = two_associations(start);
+            script.sends(b"a");
+            script.shuts_down();
+            assert_eq!(
+                script.transmits_on(dialed),
+                [Wrote::Message(0, b"a".to_vec()), Wrote::Fin(1)]
+            );
+            script.engine.handle_link_end(script.now, dialed);
+            script.goes_down(dialed);
+            assert_eq!(script.transmits_on(accepted), []);
+            if comes {
+                let ack = script.ack(2);
+                script.receives_on(accepted, &ack).unwrap();
+                assert_eq!(script.state(), State::FinWait2);
+                assert_eq!(script.transmits_on(accepted), []);
+            } else {
+                script.waits(script.engine.config().fin_resend_after);
+                assert_eq!(
+                    script.transmits_on(accepted),
+                    [Wrote::Message(0, b"a".to_vec()), Wrote::Fin(1)]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn association_that_is_lost_behind_a_fin_is_replaced_at_once() {
+    let (mut script, [dialed, accepted]) = two_associations(0);
+    script.shuts_down();
+    assert_eq!(script.transmits_on(dialed), [Wrote::Fin(0)]);
+    script.goes_down(dialed);
+    assert_eq!(script.transmits_on(accepted), [Wrote::Ack(0), Wrote::Fin(0)]);
+}
+
+#[test]
+fn conversation_that_moves_before_its_first_number_is_not_opened_by_an_ack() {
+    for start in STARTS {
+        let mut script = Script::established(start);
+        // A conversation is over, and the next begins on new links.
+        script.receives_fin().unwrap();
+        script.removes();
+        script.transmits();
+        let ack = script.ack(1);
+        script.receives(&ack).unwrap();
+        assert_eq!(script.state(), State::Closed);
+        script.quiet();
+        script
+            .engine
+            .add_member(script.now, them(), super::fixture::GROUP)
+            .unwrap();
+        script.comes_up(LinkRole::Dialed);
+        let accepted = script.comes_up(LinkRole::Accepted);
+        let hello = Message::Rcom(rcom(status_reply()));
+        script.engine.send(script.now, them(), &hello).unwrap();
+        script.receives_on(accepted, &status()).unwrap();
+        assert_eq!(script.engine.sending_link(them()), Some(accepted));
+        let written = script.transmits_on(accepted);
+        assert!(
+            !matches!(written.first(), None | Some(Wrote::Ack(_))),
+            "{written:?}"
+        );
+    }
+}
+
+#[test]
+fn association_on_which_a_peer_spoke_too_early_is_kept_for_what_it_says_again() {
+    let (mut script, [dialed, accepted]) = two_associations(0);
+    script.receives_on(accepted, &script.fin(0)).unwrap();
+    script.removes();
+    script.transmits_on(dialed);
+    script.receives_on(accepted, &script.ack(1)).unwrap();
+    assert_eq!(script.state(), State::Closed);
+    script.quiet();
+    script.goes_down(dialed);
+    script.goes_down(accepted);
+    // It is told sooner than we that the next one begins.
+    let early = script.comes_up_with(LinkRole::Accepted, RECORDS);
+    script.receives_on(early, &status()).unwrap();
+    script
+        .engine
+        .add_member(script.now, them(), super::fixture::GROUP)
+        .unwrap();
+    assert_eq!(script.closes(), []);
+    script.receives_on(early, &status()).unwrap();
+    assert_eq!(script.engine.sending_link(them()), Some(early));
     assert_eq!(script.closes(), []);
 }

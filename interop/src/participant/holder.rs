@@ -7,14 +7,16 @@ use dlmwire_midcomms::Time;
 
 use super::event::{By, Event};
 use super::lock::{Lock, LockId, Owner, is_down};
-use super::lockspace::{Lockspace, SAVED_MAX, after, lvb_tail};
+use super::lockspace::{Lockspace, SAVED_MAX, lvb_tail};
 use super::master::is_mode;
 use super::name::Name;
 
-/// How often the master of one lock is looked for before it is given up.
-const ATTEMPTS_MAX: u32 = 200;
-/// The pause before the master is looked for again, from the third time on.
+/// How often the master of one lock is looked for before it is given up: for about 12 seconds.
+const ATTEMPTS_MAX: u32 = 20;
+/// The pause before the master is looked for a third time. It doubles from then on.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What is wanted of a lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -272,10 +274,9 @@ impl Lockspace {
         if attempts > ATTEMPTS_MAX {
             return self.fail(id, MsgResult::BadRequest);
         }
-        if attempts > 2 {
-            self.again.push_back((after(self.now, PAUSE), id));
-        } else {
-            self.seek(id);
+        match attempts.checked_sub(3) {
+            Some(doublings) => self.repeat_after(pause(doublings), id),
+            None => self.seek(id),
         }
     }
 
@@ -345,4 +346,9 @@ impl Lockspace {
         }
         self.ask_master(id, MsgType::Cancel, None);
     }
+}
+
+fn pause(doublings: u32) -> Duration {
+    let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+    PAUSE.saturating_mul(factor).min(PAUSE_MAX)
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use dlmwire_codec::{Frame, Limits, LockspaceId, NodeId, Rcom, RcomType, Split, split};
-use dlmwire_midcomms::engine::{Content, Delivery, Event as EngineEvent, Message};
+use dlmwire_midcomms::engine::{Content, Delivery, Event as EngineEvent, Message, Outcome};
 use dlmwire_midcomms::{LinkId, Time};
 use dlmwire_node::{Application, NodeEvent, Outbox};
 use dlmwire_transport::Token;
@@ -29,6 +29,10 @@ const HELD_MAX: usize = 1 << 16;
 const EVENTS_PER_TURN_MAX: usize = 1 << 12;
 /// Commands that are carried out before the loop turns.
 const COMMANDS_PER_TURN_MAX: usize = 64;
+/// How long the links to peers that were left are waited for before that is told.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether they are gone.
+const CLOSING_LOOK: Duration = Duration::from_millis(5);
 
 /// A lockspace that a host takes part in.
 #[derive(Debug)]
@@ -86,6 +90,8 @@ enum Leaving {
     No,
     /// `FIN`s are exchanged.
     Begun,
+    /// They were, and the links are being closed. Who comes back before that is answered on a link that is lost.
+    Closing { outcome: Outcome, until: Time },
     /// Everybody was left.
     Done,
 }
@@ -269,6 +275,27 @@ impl<L: Listener> Host<L> {
         });
     }
 
+    /// Tells that everybody is left, once no link is.
+    fn look_at_leaving(&mut self, outbox: &mut Outbox<'_>) {
+        let Leaving::Closing { until, .. } = self.leaving else {
+            return;
+        };
+        let mut peers = self.peers.iter().filter_map(|node| outbox.peer(*node));
+        if outbox.now() < until && peers.any(|peer| !peer.links.is_empty()) {
+            outbox.wake_after(CLOSING_LOOK);
+        } else {
+            self.tell_left(outbox.now());
+        }
+    }
+
+    fn tell_left(&mut self, now: Time) {
+        if let Leaving::Closing { outcome, .. } = self.leaving {
+            self.leaving = Leaving::Done;
+            let tag = self.leave_tag.take();
+            self.tell(now, None, tag.as_deref(), What::Left(outcome));
+        }
+    }
+
     // What is due.
 
     fn run_timers(&mut self, outbox: &mut Outbox<'_>) {
@@ -350,9 +377,9 @@ impl<L: Listener> Application for Host<L> {
                 }
             }
             NodeEvent::Engine(EngineEvent::ShutdownComplete { outcome }) => {
-                self.leaving = Leaving::Done;
-                let tag = self.leave_tag.take();
-                self.tell(now, None, tag.as_deref(), What::Left(outcome));
+                let until = after(now, CLOSING_MAX);
+                self.leaving = Leaving::Closing { outcome, until };
+                outbox.wake_after(Duration::ZERO);
                 return;
             }
             _ => {}
@@ -371,6 +398,7 @@ impl<L: Listener> Application for Host<L> {
             };
             self.carry_out(outbox, told);
         }
+        self.look_at_leaving(outbox);
         if !self.drain(outbox) {
             outbox.wake_after(Duration::ZERO);
         }

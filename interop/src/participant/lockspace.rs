@@ -86,7 +86,7 @@ pub struct Lockspace {
     pub(super) saved: VecDeque<(NodeId, Vec<u8>)>,
     /// What we were told to do during a recovery.
     pub(super) orders: VecDeque<(LockId, Order)>,
-    /// Locks whose message is to be repeated, and when.
+    /// Locks whose message is to be repeated, and when, the soonest first.
     pub(super) again: VecDeque<(Time, LockId)>,
     /// Resources without locks, and when they are forgotten.
     pub(super) tossed: VecDeque<(Time, Name)>,

@@ -254,7 +254,7 @@ impl Lockspace {
             return;
         }
         if reply.result == NOT_MASTER_YET {
-            self.again.push_back((after(self.now, PAUSE), id));
+            self.repeat_after(PAUSE, id);
             return;
         }
         self.recovery.moving.remove(&id);
@@ -276,6 +276,13 @@ impl Lockspace {
         if self.recovery.moving.is_empty() && matches!(self.recovery.step, Step::Locks) {
             self.enter(Phase::Locks);
         }
+    }
+
+    /// Repeats a lock's message when it is time.
+    pub(super) fn repeat_after(&mut self, pause: Duration, id: LockId) {
+        let due = after(self.now, pause);
+        let place = self.again.partition_point(|(at, _)| *at <= due);
+        self.again.insert(place, (due, id));
     }
 
     /// Repeats what was answered by "not yet".

@@ -183,9 +183,10 @@ impl<L: Listener> Host<L> {
         for node in before.iter().filter(|node| !nodes.contains(node)) {
             outbox.remove_member(*node, id);
         }
-        self.leaving = Leaving::No;
         space.tag = tag.cloned();
         space.lockspace.set_members(outbox.now(), &nodes);
+        self.tell_left(outbox.now());
+        self.leaving = Leaving::No;
         Ok(())
     }
 
@@ -264,7 +265,7 @@ impl<L: Listener> Host<L> {
                 self.leave_tag = tag.cloned();
                 outbox.shutdown();
             }
-            Leaving::Begun => {}
+            Leaving::Begun | Leaving::Closing { .. } => {}
             // Nothing was joined since: there is nobody to be left.
             Leaving::Done => {
                 let what = What::Left(Outcome::Clean);

@@ -1,5 +1,7 @@
 //! Locks between nodes: queues, conversions, callbacks, value blocks.
 
+use std::time::Duration;
+
 use dlmwire_codec::{ExFlags, Mode, MsgResult};
 
 use super::world::{World, name, node, wish};
@@ -291,4 +293,43 @@ fn order_during_recovery_is_carried_out_after_it() {
     world.run();
     assert!(!world.at(2).has(lock));
     assert_eq!(world.at(1).locks.len(), 1, "the NL lock");
+}
+
+#[test]
+fn master_that_denies_it_is_looked_for_ever_more_slowly_and_then_given_up() {
+    // Node 1 is directory node of testlock. It names a master that says it is none, each time.
+    let mut world = World::of(1, &[1, 2]);
+    let lock = world.lock(2, "testlock", Mode::Ex, NONE);
+    let lockspace = world.at(2);
+    let mut asked = 0;
+    let mut pauses = Vec::new();
+    while lockspace.has(lock) {
+        asked += std::iter::from_fn(|| lockspace.poll_mail()).count();
+        assert!(asked <= 20, "it is asked for ever");
+        let now = lockspace.now;
+        lockspace.seek_again(lock);
+        if let Some((at, _)) = lockspace.again.front().copied() {
+            pauses.push(at.since(now));
+            lockspace.handle_timeout(at);
+        }
+    }
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert_eq!(pauses.first(), Some(&10_000_000));
+    assert_eq!(pauses.last(), Some(&1_000_000_000));
+    let failed = Event::Failed {
+        lock,
+        result: MsgResult::BadRequest,
+    };
+    assert_eq!(world.told_of(2, lock).last(), Some(&failed));
+}
+
+#[test]
+fn repeats_come_when_they_are_due_whoever_asked_first() {
+    let mut world = World::of(1, &[1, 2]);
+    let [slow, fast] = ["testlock", "test1"].map(|text| world.lock(2, text, Mode::Ex, NONE));
+    let lockspace = world.at(2);
+    lockspace.repeat_after(Duration::from_secs(1), slow);
+    lockspace.repeat_after(Duration::from_millis(10), fast);
+    let order: Vec<LockId> = lockspace.again.iter().map(|(_, lock)| *lock).collect();
+    assert_eq!(order, [fast, slow]);
 }

@@ -19,6 +19,8 @@ pub(crate) enum Cut {
     DropRule,
     /// The first node's interface loses every packet that it sends.
     Loss,
+    /// What the first node sends is delayed, and some of it lost, doubled and put into another order.
+    Mess,
 }
 
 /// The namespaces of one test, gone when it is dropped.
@@ -85,6 +87,9 @@ impl Networks {
             Cut::Loss => run(&format!(
                 "tc -n {first} qdisc add dev n{network} root netem loss 100%"
             )),
+            Cut::Mess => run(&format!(
+                "tc -n {first} qdisc add dev n{network} root netem delay 5ms 2ms loss 2% duplicate 5% reorder 20%"
+            )),
         }
     }
 
@@ -94,7 +99,7 @@ impl Networks {
         match how {
             Cut::LinkDown => run(&format!("ip -n {second} link set n{network} up")),
             Cut::DropRule => run(&format!("tc -n {second} qdisc del dev n{network} ingress")),
-            Cut::Loss => run(&format!("tc -n {first} qdisc del dev n{network} root")),
+            Cut::Loss | Cut::Mess => run(&format!("tc -n {first} qdisc del dev n{network} root")),
         }
     }
 

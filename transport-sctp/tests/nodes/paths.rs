@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use dlmwire_node::PeerStatus;
 use dlmwire_sctp::{LinkEvent, LinkEvents, Options, Rto, SctpTransport};
 use dlmwire_transport::Roster;
 
@@ -100,6 +101,11 @@ fn one_path_is_cut(test: u8, how: Cut) {
         });
         drop(stopped);
     });
+    nobody_noticed(&pair, &before, &sent, how);
+}
+
+/// Everything came once, and no engine had anything to mend.
+fn nobody_noticed(pair: &[Running; 2], before: &[PeerStatus; 2], sent: &[AtomicU64; 2], how: Cut) {
     for (at, node) in pair.iter().enumerate() {
         node.has_all(sent[1 - at].load(Ordering::SeqCst));
         let (before, after) = (&before[at], node.status());
@@ -144,6 +150,39 @@ fn drop_rule_on_one_of_two_paths_is_not_noticed() {
 #[ignore = "needs kernel SCTP: .ci/run guest"]
 fn full_loss_on_one_of_two_paths_is_not_noticed() {
     one_path_is_cut(3, Cut::Loss);
+}
+
+#[test]
+#[ignore = "needs kernel SCTP: .ci/run guest"]
+fn loss_doubling_and_disorder_on_both_paths_are_not_noticed() {
+    let networks = Networks::new(7);
+    let (pair, _events) = nodes(&networks);
+    let before = [0, 1].map(|at: usize| pair[at].status());
+    let (sent, stop) = ([AtomicU64::new(0), AtomicU64::new(0)], AtomicBool::new(false));
+    let stopped = Stop(&stop);
+    std::thread::scope(|scope| {
+        scope.spawn(|| talk(&pair, &sent, &stop));
+        until("messages flow", || {
+            (pair[1].book.read().count > 500).then_some(())
+        });
+        pair.iter()
+            .for_each(|node| node.book.read().longest_gap = Duration::ZERO);
+        [0, 1]
+            .iter()
+            .for_each(|network| networks.cut(*network, Cut::Mess));
+        let counts = [0, 1].map(|at: usize| pair[at].book.read().count);
+        until("messages flow both ways", || {
+            let mut nodes = pair.iter().zip(counts);
+            nodes
+                .all(|(node, count)| node.book.read().count > count + 2000)
+                .then_some(())
+        });
+        [0, 1]
+            .iter()
+            .for_each(|network| networks.heal(*network, Cut::Mess));
+        drop(stopped);
+    });
+    nobody_noticed(&pair, &before, &sent, Cut::Mess);
 }
 
 #[test]

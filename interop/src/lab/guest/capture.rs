@@ -14,8 +14,12 @@ use super::command;
 use super::error::{At, LabError, Result};
 use super::wait::Log;
 
-/// The capture's buffer in the kernel, in MiB.
+/// The capture's buffer in the kernel, in MiB, for each device.
 const BUFFER_MIB: &str = "32";
+/// With several devices the tool queues packets between its threads, 1000 of them unless told: too few for a guest with one
+/// processor. Packets, and bytes.
+const QUEUE_PACKETS: &str = "200000";
+const QUEUE_BYTES: &str = "67108864";
 /// What the tool says once it captures.
 const STARTED: &str = "File: ";
 /// What the tool says of what it got, at the end.
@@ -48,6 +52,9 @@ impl Capture {
         let mut tool = command::new("dumpcap");
         for device in devices {
             tool.args(["-i", device]);
+        }
+        if devices.len() > 1 {
+            tool.args(["-N", QUEUE_PACKETS, "-C", QUEUE_BYTES]);
         }
         tool.args(["-B", BUFFER_MIB, "-w"]).arg(file);
         tool.stdin(Stdio::null())

@@ -320,6 +320,7 @@ fn master_that_denies_it_is_looked_for_ever_more_slowly_and_then_given_up() {
         lock,
         result: MsgResult::BadRequest,
     };
+    world.collect();
     assert_eq!(world.told_of(2, lock).last(), Some(&failed));
 }
 

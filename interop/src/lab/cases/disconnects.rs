@@ -31,7 +31,7 @@ const TRACED_DISCONNECTS: u64 = 20;
 pub(super) const RESET: Case = Case {
     name: "disconnects-reset",
     about: "100,000 messages, we reset all connections 50 times and more",
-    needs: &[Need::Tcp, Need::Midcomms],
+    needs: &[Need::Resends, Need::Midcomms],
     run: reset,
     judge: Judge::Conforms,
     trace: false,
@@ -40,7 +40,7 @@ pub(super) const RESET: Case = Case {
 pub(super) const KILLED: Case = Case {
     name: "disconnects-killed",
     about: "100,000 messages, the kernel's sockets are destroyed (ss -K) 50 times and more",
-    needs: &[Need::Midcomms, Need::SockDestroy, Need::Tool("ss")],
+    needs: &[Need::Resends, Need::Midcomms, Need::SockDestroy, Need::Tool("ss")],
     run: killed,
     judge: Judge::Conforms,
     trace: false,
@@ -58,7 +58,7 @@ pub(super) const EOF: Case = Case {
 pub(super) const TRACED: Case = Case {
     name: "disconnects-traced",
     about: "resets under the kernel's tracepoints: every message that it sent and took is on the wire",
-    needs: &[Need::Tcp, Need::Midcomms, Need::Tracepoints],
+    needs: &[Need::Resends, Need::Midcomms, Need::Tracepoints],
     run: traced,
     judge: Judge::Conforms,
     trace: true,

@@ -39,6 +39,8 @@ pub enum Need {
     RawMsg,
     /// `ss -K`.
     SockDestroy,
+    /// A connection that is reset makes the kernel send again.
+    Resends,
     /// The run is over TCP.
     Tcp,
     /// The run is over SCTP.
@@ -89,6 +91,10 @@ impl Kernel {
                 "no rawmsg in debugfs",
             ),
             Need::SockDestroy => (!self.uml, "the kernel cannot destroy sockets (ss -K)"),
+            Need::Resends => (
+                transport == Transport::Tcp,
+                "over SCTP no kernel sends again what an abort cost",
+            ),
             Need::Tcp => (transport == Transport::Tcp, "only over TCP"),
             Need::Sctp => (transport == Transport::Sctp, "only over SCTP"),
             Need::Tool(tool) => return (!command::is_there(tool)).then(|| format!("no {tool} in the guest")),

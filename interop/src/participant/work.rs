@@ -12,6 +12,9 @@ use super::lock::LockId;
 use super::lockspace::Lockspace;
 use super::name::Name;
 
+/// Failures in a row after which the rest is not tried: each may have cost many questions, and nobody answers them.
+const FAILURES_MAX: u32 = 64;
+
 /// Work that is under way in one lockspace.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -21,13 +24,15 @@ pub(super) struct Job {
     started: u64,
     done: u64,
     errors: u64,
+    /// Failures since the last pair that worked.
+    failures: u32,
     locks: BTreeSet<LockId>,
 }
 
 /// What came of work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Worked {
-    /// Pairs of lock and unlock, those that failed among them.
+    /// Pairs of lock and unlock, those that failed among them. Fewer than were ordered if too many in a row failed.
     pub pairs: u64,
     /// How long it took, in nanoseconds.
     pub nanoseconds: u64,
@@ -44,6 +49,7 @@ impl Job {
             started: 0,
             done: 0,
             errors: 0,
+            failures: 0,
             locks: BTreeSet::new(),
         }
     }
@@ -51,7 +57,8 @@ impl Job {
     /// Asks for as many locks as may be outstanding.
     pub(super) fn go_on(&mut self, now: Time, lockspace: &mut Lockspace) {
         let outstanding = usize::try_from(self.work.outstanding).unwrap_or(usize::MAX);
-        while self.started < self.work.pairs && self.locks.len() < outstanding {
+        while self.failures < FAILURES_MAX && self.started < self.work.pairs && self.locks.len() < outstanding
+        {
             let number = self.started;
             self.started += 1;
             let name = format!("{}{}", self.work.prefix, number % self.work.names.max(1));
@@ -94,6 +101,7 @@ impl Job {
             Event::Unlocked { .. } => {
                 self.locks.remove(&lock);
                 self.done += 1;
+                self.failures = 0;
             }
             Event::Refused { .. } | Event::Failed { .. } | Event::Cancelled { .. } => {
                 self.locks.remove(&lock);
@@ -108,14 +116,42 @@ impl Job {
     const fn fail(&mut self) {
         self.errors += 1;
         self.done += 1;
+        self.failures = self.failures.saturating_add(1);
     }
 
     /// What came of it, when it is done.
     pub(super) fn outcome(&self, now: Time) -> Option<Worked> {
-        (self.done >= self.work.pairs).then(|| Worked {
+        let given_up = self.failures >= FAILURES_MAX && self.locks.is_empty();
+        (self.done >= self.work.pairs || given_up).then(|| Worked {
             pairs: self.done,
             nanoseconds: now.since(self.began),
             errors: self.errors,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dlmwire_codec::{LockspaceId, NodeId};
+
+    use super::*;
+    use crate::participant::lockspace::Config;
+
+    #[test]
+    fn work_of_which_nothing_succeeds_is_given_up() {
+        let node = NodeId::new(2).expect("not 0");
+        // Nobody is a member: every lock is refused.
+        let mut lockspace = Lockspace::new(Config::new(node, LockspaceId::from_name(b"ls1")));
+        let work = Work {
+            pairs: u64::MAX,
+            prefix: "work".to_owned(),
+            names: 8,
+            outstanding: 8,
+            lvb: false,
+        };
+        let mut job = Job::new(work, None, Time(0));
+        job.go_on(Time(0), &mut lockspace);
+        let worked = job.outcome(Time(1)).expect("it is over");
+        assert_eq!((worked.pairs, worked.errors), (64, 64));
     }
 }

@@ -49,7 +49,7 @@ pub(super) const KILLED: Case = Case {
 pub(super) const EOF: Case = Case {
     name: "disconnects-eof",
     about: "100,000 messages, we close all connections in order, without DLM's FIN, 50 times and more",
-    needs: &[Need::Midcomms],
+    needs: &[Need::Resends, Need::Midcomms],
     run: eof,
     judge: Judge::Conforms,
     trace: false,

@@ -29,7 +29,7 @@ const LOCKSPACE: u32 = 0x1234;
 pub(super) const CASE: Case = Case {
     name: "wrap",
     about: "the kernel's numbers go past 2^32 (rawmsg) and ours of what we expect with them",
-    needs: &[Need::Midcomms, Need::RawMsg],
+    needs: &[Need::Resends, Need::Midcomms, Need::RawMsg],
     run,
     judge: Judge::Recorded,
     trace: true,

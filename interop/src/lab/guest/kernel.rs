@@ -39,7 +39,7 @@ pub enum Need {
     RawMsg,
     /// `ss -K`.
     SockDestroy,
-    /// A connection that is reset makes the kernel send again.
+    /// The kernel sends again what a connection that ends costs it, at the latest when another is reset.
     Resends,
     /// The run is over TCP.
     Tcp,
@@ -93,7 +93,7 @@ impl Kernel {
             Need::SockDestroy => (!self.uml, "the kernel cannot destroy sockets (ss -K)"),
             Need::Resends => (
                 transport == Transport::Tcp,
-                "over SCTP no kernel sends again what an abort cost",
+                "over SCTP no kernel sends again what it lost",
             ),
             Need::Tcp => (transport == Transport::Tcp, "only over TCP"),
             Need::Sctp => (transport == Transport::Sctp, "only over SCTP"),

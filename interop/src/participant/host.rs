@@ -75,8 +75,8 @@ pub struct Host<L> {
     /// What came while mute, and what waits for its time.
     muted: VecDeque<Vec<u8>>,
     slowed: VecDeque<(Time, Vec<u8>)>,
-    /// Peers whose connection went away.
-    disconnected: BTreeSet<NodeId>,
+    /// What was sent on to each peer, last.
+    sending: BTreeMap<NodeId, LinkId>,
     leaving: Leaving,
     leave_tag: Option<String>,
     /// To end when everybody is left.
@@ -128,7 +128,7 @@ impl<L: Listener> Host<L> {
             slow: Duration::ZERO,
             muted: VecDeque::new(),
             slowed: VecDeque::new(),
-            disconnected: BTreeSet::new(),
+            sending: BTreeMap::new(),
             leaving: Leaving::No,
             leave_tag: None,
             ending: false,
@@ -368,12 +368,13 @@ impl<L: Listener> Application for Host<L> {
     fn event(&mut self, outbox: &mut Outbox<'_>, event: &NodeEvent) {
         let now = outbox.now();
         match *event {
-            NodeEvent::Engine(EngineEvent::Disconnected { node }) => {
-                self.disconnected.insert(node);
-            }
-            NodeEvent::Engine(EngineEvent::Connected { node, .. }) if self.disconnected.remove(&node) => {
-                for space in &mut self.spaces {
-                    space.lockspace.handle_reconnected(now, node);
+            NodeEvent::Engine(EngineEvent::Connected { node, link }) => {
+                let before = self.sending.insert(node, link);
+                // What travels bare is not sent again when its link goes, also where another was there already.
+                if before.is_some_and(|before| before != link) {
+                    for space in &mut self.spaces {
+                        space.lockspace.handle_reconnected(now, node);
+                    }
                 }
             }
             NodeEvent::Engine(EngineEvent::ShutdownComplete { outcome }) => {

@@ -163,7 +163,8 @@ pub trait Link {
     /// taken then: a peer that acknowledged what its sender never counted as sent would look restarted.
     fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Says that nothing will be sent any more; receiving goes on where [`Capabilities::half_close`] is given.
+    /// Says that nothing will be sent any more; receiving goes on where [`Capabilities::half_close`] is given. Elsewhere
+    /// what is on its way still comes, and then the end.
     ///
     /// # Errors
     ///

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use dlmwire_midcomms::State;
 use dlmwire_midcomms::engine::{Delivery, Event, SendError};
 use dlmwire_node::{Application, NodeEvent, Outbox};
-use dlmwire_transport::{Link, MemoryNet, Token, Transport};
+use dlmwire_transport::{Link, MemoryNet, Received, Token, Transport};
 
-use crate::raw::{Raw, ack, message, status};
+use crate::raw::{Raw, ack, fin, message, status};
 use crate::world::{
     Host, Recorder, config, during, group, id, in_memory, in_memory_with, join_all, memory_transport,
     over_tcp, tcp_transports, until,
@@ -293,6 +294,47 @@ fn peer_that_closes_its_direction_gets_all_that_is_queued_and_then_the_end() {
         .filter(|frame| frame.len() > payload.len())
         .count();
     assert_eq!(long, count);
+}
+
+#[test]
+fn link_without_half_close_is_read_to_its_end_and_never_reset_after_a_clean_end() {
+    for peer_ends in [true, false] {
+        let (mut hosts, mut raw) = with_raw(|config| {
+            config.flush_deadline = Duration::from_millis(if peer_ends { 10_000 } else { 20 });
+        });
+        hosts[0].remote.without_half_close();
+        connect(&mut hosts, &mut raw);
+        raw.write(&fin(0));
+        hosts[0].handle.remove_member(id(2), group()).unwrap();
+        until(&mut hosts, "both FINs", |hosts| {
+            raw.turn();
+            hosts[0].node.engine().state(id(2)) == State::LastAck
+        });
+        raw.write(&ack(1));
+        until(&mut hosts, "the end of the conversation", |hosts| {
+            hosts[0].app.has(|event| matches!(event, Event::Finished { .. }))
+        });
+        let mut link = raw.link.take().unwrap();
+        if peer_ends {
+            during(&mut hosts, Duration::from_millis(5));
+            assert_eq!(
+                hosts[0].peer(2).links.len(),
+                1,
+                "the peer has not heard of it yet"
+            );
+            drop(link);
+            until(&mut hosts, "the link's end", |hosts| {
+                hosts[0].peer(2).links.is_empty()
+            });
+        } else {
+            until(&mut hosts, "the deadline", |hosts| {
+                hosts[0].peer(2).links.is_empty()
+            });
+            let mut buffer = [0; 4096];
+            while matches!(link.receive(&mut buffer), Ok(Received::Bytes(_))) {}
+            assert_eq!(link.receive(&mut buffer).unwrap(), Received::End, "no reset");
+        }
+    }
 }
 
 #[test]

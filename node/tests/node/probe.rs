@@ -50,6 +50,8 @@ struct Orders {
     incoming_owed: bool,
     /// The loop stays in its wait although it is woken.
     held: bool,
+    /// Links end in both directions at once, it says.
+    whole: bool,
 }
 
 impl Remote {
@@ -81,6 +83,11 @@ impl Remote {
     pub(crate) fn deaf(&self, deaf: bool) {
         self.orders().deaf = deaf;
         self.0.waker.wake();
+    }
+
+    /// Says that links have no half-close.
+    pub(crate) fn without_half_close(&self) {
+        self.orders().whole = true;
     }
 
     /// Keeps the loop in its wait until told otherwise.
@@ -159,7 +166,11 @@ impl<T: Transport> Transport for Probe<T> {
     type Link = ProbeLink<T::Link>;
 
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        let inner = self.inner.capabilities();
+        Capabilities {
+            half_close: inner.half_close && !self.remote.orders().whole,
+            ..inner
+        }
     }
 
     fn dial(&mut self, peer: NodeId, token: Token) -> io::Result<Self::Link> {

@@ -88,7 +88,7 @@ impl Turn<'_> {
     }
 
     /// The peer ended in order the association that our `FIN` went out on, as a kernel does that is done: its `ACK` may
-    /// still be on its way on another, which was seen to be overtaken. Nothing is sent there before the alarm of the
+    /// still be on its way on another, as nothing orders the two. Nothing is sent there before the alarm of the
     /// `FIN` rings, as a kernel from 6.12 on would take it for the next conversation.
     fn wait_elsewhere(&mut self) {
         let Some(next) = self.spare_link() else {

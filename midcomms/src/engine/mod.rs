@@ -20,6 +20,7 @@
 //! table of [`state`](crate::state), which the observer reads as well.
 
 mod ages;
+mod alarm;
 mod config;
 mod event;
 mod events;
@@ -181,7 +182,7 @@ impl Engine {
         }
         let mut turn = self.turn_or_new(now, node);
         let first = turn.peer.lockspaces.is_empty();
-        turn.peer.lockspaces.insert(lockspace);
+        turn.peer.list(lockspace);
         if first || turn.peer.fenced || turn.peer.halted {
             turn.join();
         }
@@ -193,7 +194,7 @@ impl Engine {
     /// When none does, a peer whose `FIN` has come gets ours. Unknown nodes and lockspaces change nothing.
     pub fn remove_member(&mut self, now: Time, node: NodeId, lockspace: LockspaceId) {
         if let Some(mut turn) = self.turn(now, node)
-            && turn.peer.lockspaces.remove(&lockspace)
+            && turn.peer.unlist(lockspace)
             && turn.peer.lockspaces.is_empty()
         {
             turn.part();

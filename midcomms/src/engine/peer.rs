@@ -1,10 +1,9 @@
 //! Everything that is known about one peer (spec: midcomms 1).
 
-use std::collections::BTreeSet;
-
 use dlmwire_codec::{LockspaceId, NodeId, Seq, Version};
 
 use super::ages::Ages;
+use super::alarm::Alarm;
 use super::incarnation::Received;
 use super::limiter::Limiter;
 use super::outlet::Outlet;
@@ -19,8 +18,8 @@ use crate::{LinkId, Time};
 #[doc(alias = "midcomms_node")]
 pub(super) struct Peer {
     pub(super) node: NodeId,
-    /// The lockspaces that list it; their number is the kernel's `users`, and nothing else changes it.
-    pub(super) lockspaces: BTreeSet<LockspaceId>,
+    /// The lockspaces that list it, in order; their number is the kernel's `users`, and nothing else changes it.
+    pub(super) lockspaces: Vec<LockspaceId>,
     pub(super) state: State,
     pub(super) version: Option<Version>,
     pub(super) queue: SendQueue,
@@ -70,32 +69,32 @@ pub(super) struct Tombstone {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Alarms {
     /// Our `FIN` is not acknowledged: send again.
-    pub(super) fin_resend: Option<Time>,
+    pub(super) fin_resend: Alarm,
     /// How long to wait after that, in nanoseconds.
     pub(super) fin_pause: u64,
     /// The termination has to be over.
-    pub(super) deadline: Option<Time>,
+    pub(super) deadline: Alarm,
     /// The membership change that should follow the peer's `FIN` is missing.
-    pub(super) close_wait: Option<Time>,
+    pub(super) close_wait: Alarm,
     /// We leave, and the peer's version has not shown: how long to wait for it.
-    pub(super) version_wait: Option<Time>,
+    pub(super) version_wait: Alarm,
     /// A number came too early, and nothing has fitted since.
-    pub(super) gap: Option<Time>,
+    pub(super) gap: Alarm,
     /// The same, and the peer is to be made to send again.
-    pub(super) gap_reset: Option<Time>,
+    pub(super) gap_reset: Alarm,
     /// How long to wait after that, in nanoseconds.
     pub(super) gap_pause: u64,
     /// A send was refused for want of room, and nothing has made any since.
-    pub(super) full: Option<Time>,
+    pub(super) full: Alarm,
     /// Look at how old the oldest unacknowledged message is.
-    pub(super) age: Option<Time>,
+    pub(super) age: Alarm,
 }
 
 impl Peer {
     pub(super) fn new(node: NodeId, start: Seq) -> Self {
         Self {
             node,
-            lockspaces: BTreeSet::new(),
+            lockspaces: Vec::new(),
             state: State::Closed,
             version: None,
             queue: SendQueue::new(start),
@@ -118,6 +117,21 @@ impl Peer {
             counters: Uncounted::default(),
             limiter: Uncounted::default(),
         }
+    }
+
+    /// A lockspace lists it.
+    pub(super) fn list(&mut self, lockspace: LockspaceId) {
+        if let Err(at) = self.lockspaces.binary_search(&lockspace) {
+            // Most nodes have one.
+            self.lockspaces.reserve_exact(1);
+            self.lockspaces.insert(at, lockspace);
+        }
+    }
+
+    /// A lockspace lists it no more: whether it did.
+    pub(super) fn unlist(&mut self, lockspace: LockspaceId) -> bool {
+        let at = self.lockspaces.binary_search(&lockspace);
+        at.map(|at| self.lockspaces.remove(at)).is_ok()
     }
 
     pub(super) fn membership(&self) -> Membership {
@@ -195,10 +209,10 @@ impl Peer {
             gap_reset,
             full,
             age,
-            tombstone,
         ]
         .into_iter()
-        .flatten()
+        .filter_map(Alarm::at)
+        .chain(tombstone)
         .min()
     }
 }

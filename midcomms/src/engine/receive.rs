@@ -6,7 +6,6 @@ use dlmwire_codec::{
 };
 
 use super::incarnation::Received;
-use super::link::Link;
 use super::outlet::ack_frame;
 use super::turn::Turn;
 use super::{APPLICATION_MSG, Close, Event, Evidence, FenceCause, Outcome, Violation};
@@ -180,7 +179,10 @@ impl Turn<'_> {
     /// Ends a link of which we have not taken everything, so that the peer sends it again on another: by a reset, which
     /// kernels resend after, or else in order, which our own nodes resend after, too.
     fn give_back(&mut self, link: LinkId) {
-        let reset = self.links.get(&link).is_some_and(Link::resets_make_resend);
+        let reset = self
+            .links
+            .get(&link)
+            .is_some_and(|known| known.resets_make_resend());
         self.close_link(link, if reset { Close::Abort } else { Close::AfterFlush });
     }
 
@@ -232,7 +234,7 @@ impl Turn<'_> {
         let _ = self.apply(Input::VersionDetected(spoken), Outcome::Clean);
         self.give_back_early_links();
         self.leave_links_before(link);
-        if self.peer.alarms.version_wait.take().is_some() {
+        if self.peer.alarms.version_wait.take() {
             self.leave();
         }
         true
@@ -258,8 +260,8 @@ impl Turn<'_> {
         self.peer.counters.gaps = self.peer.counters.gaps.saturating_add(1);
         if self.peer.alarms.gap.is_none() {
             let pause = self.config.gap_reset_after;
-            self.peer.alarms.gap = Some(self.later(self.config.unacked_age_max));
-            self.peer.alarms.gap_reset = Some(self.later(pause));
+            self.peer.alarms.gap.set(self.later(self.config.unacked_age_max));
+            self.peer.alarms.gap_reset.set(self.later(pause));
             self.peer.alarms.gap_pause = pause;
             self.rearm();
         }
@@ -296,8 +298,8 @@ impl Turn<'_> {
         self.peer.recv_next = seq.next();
         self.peer.owes_ack = true;
         if self.peer.alarms.gap_reset.is_some() {
-            self.peer.alarms.gap = None;
-            self.peer.alarms.gap_reset = None;
+            self.peer.alarms.gap.clear();
+            self.peer.alarms.gap_reset.clear();
             self.rearm();
         }
     }
@@ -420,7 +422,7 @@ impl Turn<'_> {
         self.after_release();
         if let Some(fin) = self.peer.fin
             && fin.before(ack)
-            && self.peer.alarms.fin_resend.take().is_some()
+            && self.peer.alarms.fin_resend.take()
         {
             // Told once, in a state that waits for it: the alarm runs exactly while the FIN is unacknowledged.
             let _ = self.apply(Input::AckOfFin, Outcome::Clean);
@@ -438,7 +440,7 @@ impl Turn<'_> {
         let outlet_has_room = self.peer.outlet.waiting_bytes() <= self.config.bare_bytes_max / 2;
         if self.peer.refused_full && queue_has_room && outlet_has_room {
             self.peer.refused_full = false;
-            self.peer.alarms.full = None;
+            self.peer.alarms.full.clear();
             self.rearm();
             let node = self.peer.node;
             self.tell(Event::Writable { node });

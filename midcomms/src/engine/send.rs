@@ -235,7 +235,7 @@ impl<'e> Turn<'e> {
     fn full(&mut self) -> SendError {
         if !self.peer.refused_full {
             self.peer.refused_full = true;
-            self.peer.alarms.full = Some(self.later(self.config.unacked_age_max));
+            self.peer.alarms.full.set(self.later(self.config.unacked_age_max));
             self.rearm();
         }
         SendError::QueueFull

@@ -3,7 +3,6 @@
 use dlmwire_codec::Version;
 
 use super::incarnation::Received;
-use super::link::Link;
 use super::outlet::ack_frame;
 use super::peer::{Alarms, Tombstone};
 use super::turn::{Departure, Turn};
@@ -34,18 +33,19 @@ impl Turn<'_> {
         if cell.fin {
             self.queue_fin();
         }
-        self.peer.alarms.close_wait = match cell.next {
+        match cell.next {
             State::CloseWait if from != State::CloseWait => {
-                Some(self.later(self.config.close_wait_warning_after))
+                let warning = self.later(self.config.close_wait_warning_after);
+                self.peer.alarms.close_wait.set(warning);
             }
-            State::CloseWait => self.peer.alarms.close_wait,
+            State::CloseWait => {}
             State::Closed
             | State::Established
             | State::FinWait1
             | State::FinWait2
             | State::LastAck
-            | State::Closing => None,
-        };
+            | State::Closing => self.peer.alarms.close_wait.clear(),
+        }
         self.rearm();
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Turn<'_> {
         let deadline = self.later(self.config.shutdown_deadline);
         match (self.config.version, self.peer.version) {
             (Version::V3_2, Some(Version::V3_2)) => {
-                self.peer.alarms.deadline.get_or_insert(deadline);
+                self.peer.alarms.deadline.set_first(deadline);
                 let _ = self.apply(Input::Shutdown, Outcome::Clean);
             }
             (_, Some(Version::V3_1)) | (Version::V3_1, Some(Version::V3_2)) => {
@@ -95,7 +95,10 @@ impl Turn<'_> {
             }
             (_, None) => {
                 // The peer may have seen us already and expect a FIN (spec: midcomms 3, version wait).
-                self.peer.alarms.version_wait = Some(self.later(self.config.version_wait));
+                self.peer
+                    .alarms
+                    .version_wait
+                    .set(self.later(self.config.version_wait));
                 self.ask_for_link();
             }
         }
@@ -114,41 +117,44 @@ impl Turn<'_> {
     /// Something that was to be done at this moment.
     pub(super) fn ring(&mut self) {
         let now = self.now;
-        let due = |alarm: Option<Time>| alarm.is_some_and(|at| at <= now);
-        if due(self.peer.tombstone.map(|tombstone| tombstone.expires)) {
+        if self
+            .peer
+            .tombstone
+            .is_some_and(|tombstone| tombstone.expires <= now)
+        {
             self.peer.tombstone = None;
             if self.peer.is_stranger() {
                 self.give_back_early_links();
                 self.close_all_links(Close::AfterFlush);
             }
         }
-        if due(self.peer.alarms.gap) {
-            self.peer.alarms.gap = None;
+        if self.peer.alarms.gap.is_due(now) {
+            self.peer.alarms.gap.clear();
             self.fence_needed(FenceCause::Gap);
         }
-        if due(self.peer.alarms.gap_reset) {
+        if self.peer.alarms.gap_reset.is_due(now) {
             self.reset_for_gap();
         }
-        if due(self.peer.alarms.full) {
-            self.peer.alarms.full = None;
+        if self.peer.alarms.full.is_due(now) {
+            self.peer.alarms.full.clear();
             self.fence_needed(FenceCause::QueueFull);
         }
-        if due(self.peer.alarms.close_wait) {
-            self.peer.alarms.close_wait = None;
+        if self.peer.alarms.close_wait.is_due(now) {
+            self.peer.alarms.close_wait.clear();
             let node = self.peer.node;
             self.tell(Event::MembershipMissing { node });
         }
-        if due(self.peer.alarms.version_wait) {
+        if self.peer.alarms.version_wait.is_due(now) {
             let _ = self.apply(Input::Fence, Outcome::WithoutFin);
         }
-        if due(self.peer.alarms.age) {
+        if self.peer.alarms.age.is_due(now) {
             self.look_at_age();
         }
-        if due(self.peer.alarms.deadline) {
-            self.peer.alarms.deadline = None;
+        if self.peer.alarms.deadline.is_due(now) {
+            self.peer.alarms.deadline.clear();
             self.fence_needed(FenceCause::ShutdownDeadline);
             let _ = self.apply(Input::Timeout, Outcome::TimedOut);
-        } else if due(self.peer.alarms.fin_resend) {
+        } else if self.peer.alarms.fin_resend.is_due(now) {
             self.resend_for_fin();
         }
         self.rearm();
@@ -162,9 +168,13 @@ impl Turn<'_> {
     fn reset_for_gap(&mut self) {
         let pause = self.peer.alarms.gap_pause.saturating_mul(2);
         self.peer.alarms.gap_pause = pause;
-        self.peer.alarms.gap_reset = Some(self.later(pause));
+        self.peer.alarms.gap_reset.set(self.later(pause));
         for link in self.peer.links.clone() {
-            if self.links.get(&link).is_some_and(Link::resets_make_resend) {
+            if self
+                .links
+                .get(&link)
+                .is_some_and(|known| known.resets_make_resend())
+            {
                 self.close_link(link, Close::Abort);
             }
         }
@@ -180,12 +190,12 @@ impl Turn<'_> {
         }
         let pause = self.peer.alarms.fin_pause.saturating_mul(2);
         self.peer.alarms.fin_pause = pause;
-        self.peer.alarms.fin_resend = Some(self.later(pause));
+        self.peer.alarms.fin_resend.set(self.later(pause));
     }
 
     /// Whether the oldest unacknowledged message is so old that somebody should decide about the peer.
     fn look_at_age(&mut self) {
-        self.peer.alarms.age = None;
+        self.peer.alarms.age.clear();
         let Some(oldest) = self.peer.ages.oldest() else {
             return;
         };
@@ -199,7 +209,7 @@ impl Turn<'_> {
             }
             again = self.later(age_max);
         }
-        self.peer.alarms.age = Some(again);
+        self.peer.alarms.age.set(again);
     }
 
     /// Entering `CLOSED`, or beginning anew: forgets numbers, version and queue.

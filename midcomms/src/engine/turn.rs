@@ -137,7 +137,7 @@ impl Turn<'_> {
     #[cold]
     fn begin_waiting(&mut self) {
         if self.peer.alarms.age.is_none() {
-            self.peer.alarms.age = Some(self.later(self.config.unacked_age_max));
+            self.peer.alarms.age.set(self.later(self.config.unacked_age_max));
             self.rearm();
         }
         if self.peer.queue.count() == 1 {
@@ -153,11 +153,12 @@ impl Turn<'_> {
             Ok(None) | Err(_) => unreachable!("one more segment has room for a FIN"),
         }
         self.peer.alarms.fin_pause = self.config.fin_resend_after;
-        self.peer.alarms.fin_resend = Some(self.later(self.config.fin_resend_after));
         self.peer
             .alarms
-            .deadline
-            .get_or_insert(Time(self.now.0.saturating_add(self.config.shutdown_deadline)));
+            .fin_resend
+            .set(self.later(self.config.fin_resend_after));
+        let deadline = self.later(self.config.shutdown_deadline);
+        self.peer.alarms.deadline.set_first(deadline);
     }
 
     /// An `ACK` of everything received goes out with whatever is written next.

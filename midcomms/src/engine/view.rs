@@ -81,7 +81,7 @@ impl PeerView {
             state: peer.state,
             flags: peer.flags(),
             version: peer.version,
-            lockspaces: peer.lockspaces.clone(),
+            lockspaces: peer.lockspaces.iter().copied().collect(),
             send_queue_count: peer.queue.count(),
             send_queue_bytes: peer.queue.bytes(),
             send_queue_memory_bytes: peer.queue.memory_bytes(),

@@ -39,8 +39,9 @@ fn send(address: &Receiver<String>, size: usize, mut meter: Meter) -> io::Result
     let payload = vec![7; size];
     let mut counts = Counts::default();
     let mut before = None;
+    let mut waited = false;
     loop {
-        if counts.messages.is_multiple_of(LOOK_EVERY) {
+        if waited || counts.messages.is_multiple_of(LOOK_EVERY) {
             let over = meter.is_over(|| counts);
             if meter.is_counting() && before.is_none() {
                 before = Some(process_cpu());
@@ -49,7 +50,9 @@ fn send(address: &Receiver<String>, size: usize, mut meter: Meter) -> io::Result
                 break;
             }
         }
-        match socket.send(&payload, 0) {
+        let sent = socket.send(&payload, 0);
+        waited = sent == Err(zmq::Error::EAGAIN);
+        match sent {
             Ok(()) => counts.messages += 1,
             Err(zmq::Error::EAGAIN) => {}
             Err(error) => return Err(error.into()),

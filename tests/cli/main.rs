@@ -1,5 +1,6 @@
 //! The command as its users meet it: exit codes, what stands on which stream, the shipped captures.
 
+mod bench;
 mod chaos;
 mod check;
 mod cross;
@@ -33,6 +34,7 @@ fn help_is_there_for_every_verb_with_examples() {
         "member",
         "chaos",
         "replay",
+        "bench",
         "cross",
         "trace2pcap",
         "completions",

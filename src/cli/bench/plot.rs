@@ -12,14 +12,17 @@ const MARGIN: u32 = 16;
 const LABEL: (&str, u32) = ("sans-serif", 15);
 const TITLE: (&str, u32) = ("sans-serif", 19);
 
-const COLORS: [RGBColor; 6] = [
-    RGBColor(0x4c, 0x4c, 0x4c),
-    RGBColor(0xa0, 0xa0, 0xa0),
-    RGBColor(0x7a, 0x62, 0xa8),
-    RGBColor(0x1f, 0x77, 0xb4),
-    RGBColor(0xd6, 0x5f, 0x0e),
-    RGBColor(0x2c, 0x8a, 0x4b),
-];
+/// The same color for the same program in every plot: plain sockets in grays, nodes in colors.
+fn color_of(program: &str) -> RGBColor {
+    match program {
+        "raw-r0" => RGBColor(0xb8, 0xb8, 0xb8),
+        "raw-r1-wide" => RGBColor(0x84, 0x84, 0x84),
+        "mem" => RGBColor(0x1f, 0x77, 0xb4),
+        "tcp" => RGBColor(0xd6, 0x5f, 0x0e),
+        "sctp" => RGBColor(0x2c, 0x8a, 0x4b),
+        _ => RGBColor(0x3c, 0x3c, 0x3c),
+    }
+}
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
@@ -38,19 +41,20 @@ pub(crate) fn draw(report: &Report) -> Result<String, Box<dyn Error>> {
         let rows = |pattern: &'static str| report.rows.iter().filter(move |row| row.pattern == pattern);
         let million = |row: &Row| row.messages_per_second.median / 1e6;
         let cpu = |row: &Row| row.cpu_seconds_per_million.median;
-        for (area, (title, rows, of)) in quarters.iter().zip([
+        // Rates fall with the size and costs rise: what the lines mean stands where there are none.
+        for (area, (title, of, legend)) in quarters.iter().zip([
             (
                 "stream: million messages/s",
-                rows("stream").collect(),
                 &million as &dyn Fn(&Row) -> f64,
+                SeriesLabelPosition::UpperRight,
             ),
             (
                 "stream: CPU seconds per million, both ends",
-                rows("stream").collect(),
                 &cpu,
+                SeriesLabelPosition::UpperLeft,
             ),
         ]) {
-            lines(area, title, rows, of)?;
+            lines(area, title, rows("stream").collect(), of, legend)?;
         }
         let p50 = |row: &Row| row.percentiles_us.map_or(0.0, |all| all[0]);
         for (area, (title, rows, of)) in quarters.iter().skip(2).zip([
@@ -78,6 +82,7 @@ fn lines(
     title: &str,
     rows: Vec<&Row>,
     of: &dyn Fn(&Row) -> f64,
+    legend: SeriesLabelPosition,
 ) -> Result<(), Box<dyn Error>> {
     let mut programs: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for row in rows {
@@ -98,9 +103,15 @@ fn lines(
     chart
         .configure_mesh()
         .x_desc("bytes of a message")
+        .x_labels(5)
+        .y_labels(12)
+        .x_label_formatter(&short)
+        .y_label_formatter(&short)
+        .light_line_style(TRANSPARENT)
         .label_style(LABEL)
         .draw()?;
-    for ((program, mut points), color) in programs.into_iter().zip(COLORS.into_iter().cycle()) {
+    for (program, mut points) in programs {
+        let color = color_of(program);
         points.sort_by(|one, other| one.0.total_cmp(&other.0));
         let dots = points.iter().map(|point| Circle::new(*point, 3, color.filled()));
         chart.draw_series(dots)?;
@@ -111,6 +122,7 @@ fn lines(
     }
     chart
         .configure_series_labels()
+        .position(legend)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .label_font(LABEL)
@@ -156,7 +168,7 @@ fn bars(
         })
         .draw()?;
     for (at, row) in rows.iter().enumerate() {
-        let color = COLORS.iter().cycle().nth(at).copied().unwrap_or(BLACK);
+        let color = color_of(&row.program);
         let height = of(row);
         let corners = [
             (SegmentValue::Exact(at), 0.0),
@@ -167,7 +179,7 @@ fn bars(
         chart.draw_series([bar])?;
         let label = Text::new(
             format!("{height:.2}"),
-            (SegmentValue::CenterOf(at), height),
+            (SegmentValue::CenterOf(at), height + most * 0.06),
             LABEL,
         );
         chart.draw_series([label])?;
@@ -179,6 +191,19 @@ fn name(row: &Row) -> String {
     match row.connections {
         1 => row.program.clone(),
         connections => format!("{} x{connections}", row.program),
+    }
+}
+
+/// A label of a logarithmic axis; most have no room for one.
+fn short(value: &f64) -> String {
+    let digit = value / 10_f64.powf(value.log10().floor());
+    let labeled = [1.0, 2.0, 3.0, 5.0]
+        .iter()
+        .any(|labeled| (digit - labeled).abs() < 0.01);
+    match *value {
+        _ if !labeled => String::new(),
+        value if value >= 1.0 => format!("{value:.0}"),
+        value => format!("{value:.2}"),
     }
 }
 

@@ -138,8 +138,8 @@ struct Mutant {
     told: &'static str,
 }
 
-/// A number in the middle of a conversation.
-const SEQ: u32 = 500;
+/// A number in the middle of a conversation, of a lock message; a multiple of sixteen, whose bytes the engine remembers.
+const SEQ: u32 = 512;
 
 const MUTANTS: [Mutant; 8] = [
     Mutant {
@@ -200,7 +200,7 @@ const MUTANTS: [Mutant; 8] = [
             true => Vec::new(),
             false => same(bytes),
         },
-        told: "number 500, which the node acknowledged, is not in the capture",
+        told: "number 512, which the node acknowledged, is not in the capture",
     },
     Mutant {
         what: "a message of the node is not there",
@@ -208,7 +208,7 @@ const MUTANTS: [Mutant; 8] = [
             true => Vec::new(),
             false => same(bytes),
         },
-        told: "the node's own number 500 is not in the capture",
+        told: "the node's own number 512 is not in the capture",
     },
 ];
 

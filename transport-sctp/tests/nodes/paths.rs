@@ -72,13 +72,12 @@ fn wait_for(events: &LinkEvents, what: &str, wanted: impl Fn(LinkEvent) -> bool)
     });
 }
 
-/// Cuts the first network under load and heals it; nobody may notice but SCTP.
-fn one_path_is_cut(test: u8, how: Cut) {
+/// Disturbs the networks under load, in such a way that nobody may notice but SCTP.
+fn disturbed(test: u8, how: Cut, disturb: impl FnOnce(&Networks, &[Running; 2], &[LinkEvents; 2])) {
     let networks = Networks::new(test);
     let (pair, events) = nodes(&networks);
     let before = [0, 1].map(|at: usize| pair[at].status());
     let (sent, stop) = ([AtomicU64::new(0), AtomicU64::new(0)], AtomicBool::new(false));
-    let dead = networks.ip(0, 2);
     let stopped = Stop(&stop);
     std::thread::scope(|scope| {
         scope.spawn(|| talk(&pair, &sent, &stop));
@@ -87,6 +86,16 @@ fn one_path_is_cut(test: u8, how: Cut) {
         });
         pair.iter()
             .for_each(|node| node.book.read().longest_gap = Duration::ZERO);
+        disturb(&networks, &pair, &events);
+        drop(stopped);
+    });
+    nobody_noticed(&pair, &before, &sent, how);
+}
+
+/// Cuts the first network and heals it.
+fn one_path_is_cut(test: u8, how: Cut) {
+    disturbed(test, how, |networks, pair, events| {
+        let dead = networks.ip(0, 2);
         networks.cut(0, how);
         wait_for(&events[0], "the path is given up", |event| {
             event == LinkEvent::PathDown(dead)
@@ -99,9 +108,7 @@ fn one_path_is_cut(test: u8, how: Cut) {
         wait_for(&events[0], "the path is taken up again", |event| {
             event == LinkEvent::PathUp(dead)
         });
-        drop(stopped);
     });
-    nobody_noticed(&pair, &before, &sent, how);
 }
 
 /// Everything came once, and no engine had anything to mend.
@@ -155,18 +162,7 @@ fn full_loss_on_one_of_two_paths_is_not_noticed() {
 #[test]
 #[ignore = "needs kernel SCTP: .ci/run guest"]
 fn loss_doubling_and_disorder_on_both_paths_are_not_noticed() {
-    let networks = Networks::new(7);
-    let (pair, _events) = nodes(&networks);
-    let before = [0, 1].map(|at: usize| pair[at].status());
-    let (sent, stop) = ([AtomicU64::new(0), AtomicU64::new(0)], AtomicBool::new(false));
-    let stopped = Stop(&stop);
-    std::thread::scope(|scope| {
-        scope.spawn(|| talk(&pair, &sent, &stop));
-        until("messages flow", || {
-            (pair[1].book.read().count > 500).then_some(())
-        });
-        pair.iter()
-            .for_each(|node| node.book.read().longest_gap = Duration::ZERO);
+    disturbed(7, Cut::Mess, |networks, pair, _| {
         [0, 1]
             .iter()
             .for_each(|network| networks.cut(*network, Cut::Mess));
@@ -180,9 +176,7 @@ fn loss_doubling_and_disorder_on_both_paths_are_not_noticed() {
         [0, 1]
             .iter()
             .for_each(|network| networks.heal(*network, Cut::Mess));
-        drop(stopped);
     });
-    nobody_noticed(&pair, &before, &sent, Cut::Mess);
 }
 
 #[test]

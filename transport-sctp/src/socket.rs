@@ -89,7 +89,7 @@ pub(crate) fn set(socket: &Socket, options: &Options) -> io::Result<()> {
 
 /// Sets what an accepted socket does not have from its listener.
 pub(crate) fn set_accepted(socket: &Socket, options: &Options) -> io::Result<()> {
-    set_option(socket, "SCTP_NODELAY", layout::NODELAY, &1_i32.to_ne_bytes())?;
+    set_nodelay(socket.as_fd())?;
     if let Some(mark) = options.mark {
         let set = socket.set_mark(mark);
         set.map_err(|e| in_operation(format_args!("set SO_MARK {mark} (needs CAP_NET_ADMIN)"), e))?;
@@ -200,8 +200,8 @@ fn set_option(socket: &Socket, name: &str, option: libc::c_int, value: &[u8]) ->
         .map_err(|e| in_operation(format_args!("set {name}"), e))
 }
 
-/// Makes an SCTP socket that is not a transport's send what it is given without delay (`SCTP_NODELAY`), as a transport's
-/// do: for whoever compares them.
+/// Makes an SCTP socket send what it is given without delay (`SCTP_NODELAY`); public for whoever compares plain sockets
+/// with this transport.
 ///
 /// # Errors
 ///

@@ -11,7 +11,7 @@ use crate::digest::digest;
 
 /// Numbers from the conversation's start that are remembered: where a restarted node begins.
 const FIRST: usize = 16;
-/// Of the numbers behind them every so manieth is remembered: a digest costs as much as the rest of a reception.
+/// Of the numbers behind them one in so many is remembered: a digest costs half as much as the rest of a reception.
 const EVERY: usize = 16;
 /// How many of those; with [`EVERY`] a power of two, so that places stay the same over the wrap.
 const LAST: usize = 8;

@@ -135,11 +135,13 @@ impl<'a> Inner<'a> {
             && le32!(head, 0) == version.wire()
             && le32!(head, 8) == node.get()
         {
-            let inner = match announced {
-                1 => Msg::decode(bytes, version, node).map(Self::Msg).ok(),
-                2 => Rcom::decode(bytes, version, node).map(Self::Rcom).ok(),
-                5 => Some(Self::Fin),
-                _ => None,
+            // First what there is most of; see Frame::decode.
+            let inner = if announced == Command::Msg.wire() {
+                Msg::decode(bytes, version, node).map(Self::Msg).ok()
+            } else if announced == Command::Rcom.wire() {
+                Rcom::decode(bytes, version, node).map(Self::Rcom).ok()
+            } else {
+                (announced == Command::Fin.wire()).then_some(Self::Fin)
             };
             if let Some(inner) = inner {
                 return Ok(inner);

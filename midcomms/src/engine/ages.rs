@@ -16,15 +16,16 @@ const DISTANCE: u64 = 10_000_000;
 pub(super) struct Ages {
     marks: VecDeque<(Seq, Time)>,
     distance: u64,
+    /// The next mark is made from then on.
+    next: Time,
 }
 
 impl Ages {
     /// Number `seq` was committed.
     #[inline]
     pub(super) fn note(&mut self, seq: Seq, now: Time) {
-        match self.marks.back() {
-            Some((_, last)) if now.since(*last) < self.distance.max(DISTANCE) => {}
-            Some(_) | None => self.mark(seq, now),
+        if now >= self.next {
+            self.mark(seq, now);
         }
     }
 
@@ -43,6 +44,7 @@ impl Ages {
             });
             self.distance = self.distance.max(DISTANCE).saturating_mul(2);
         }
+        self.next = Time(now.0.saturating_add(self.distance.max(DISTANCE)));
     }
 
     /// Everything before `first` is acknowledged.
@@ -58,6 +60,7 @@ impl Ages {
     pub(super) fn clear(&mut self) {
         self.marks.clear();
         self.distance = 0;
+        self.next = Time::default();
     }
 
     /// Since when the oldest waits, at most so early: a mark may stand for messages shortly behind it.

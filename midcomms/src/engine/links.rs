@@ -16,7 +16,7 @@ impl Turn<'_> {
             late,
             ..Link::new(up)
         };
-        self.links.insert(link, Box::new(known));
+        self.common.links.insert(link, known);
         self.peer.links.reserve_exact(1);
         self.peer.links.push(link);
         self.peer.counters.links_up = self.peer.counters.links_up.saturating_add(1);
@@ -44,13 +44,13 @@ impl Turn<'_> {
     /// A peer dials only when it has no connection of its own: if we send on one that it made and it makes
     /// another, it has lost the first.
     fn is_replaced(&self, old: LinkId, new: LinkRole) -> bool {
-        let old = self.links.get(&old).map(|old| old.role);
+        let old = self.common.links.get(&old).map(|old| old.role);
         (old, new) == (Some(LinkRole::Accepted), LinkRole::Accepted)
     }
 
     /// The peer closed its direction in order. What waits is still written, then the link goes.
     pub(super) fn link_end(&mut self, link: LinkId) {
-        let unnumbered = self.peer.version.is_some() && !self.peer.is_numbered(self.config.version);
+        let unnumbered = self.peer.version.is_some() && !self.peer.is_numbered(self.common.config.version);
         if unnumbered && self.peer.sending == Some(link) {
             // Nobody would send again what this link still takes: only what it has begun.
             self.leave_rest_on(link);
@@ -63,7 +63,7 @@ impl Turn<'_> {
 
     /// The link is gone.
     pub(super) fn link_down(&mut self, link: LinkId) {
-        let known = self.links.remove(&link);
+        let known = self.common.links.remove(&link);
         self.peer.links.retain(|known| *known != link);
         self.peer.counters.links_down = self.peer.counters.links_down.saturating_add(1);
         if self.peer.owes_ack {
@@ -122,9 +122,10 @@ impl Turn<'_> {
 
     /// The link to send on when the present one is lost: one that we made, else the newest.
     fn spare_link(&self) -> Option<LinkId> {
-        let usable = |link: &&LinkId| self.links.get(link).is_some_and(|link| link.is_usable());
+        let usable = |link: &&LinkId| self.common.links.get(link).is_some_and(|link| link.is_usable());
         let dialed = |link: &&LinkId| {
-            self.links
+            self.common
+                .links
                 .get(link)
                 .is_some_and(|known| known.role == LinkRole::Dialed)
         };
@@ -142,9 +143,9 @@ impl Turn<'_> {
     pub(super) fn send_on(&mut self, link: LinkId) {
         self.peer.sending = Some(link);
         self.begin_queue_anew();
-        let start = self.config.start_seq;
+        let start = self.common.config.start_seq;
         let began = self.peer.recv_next != start || self.peer.queue.next_seq() != start;
-        if self.peer.is_numbered(self.config.version) && began {
+        if self.peer.is_numbered(self.common.config.version) && began {
             // An ACK may have been lost with the old link while the peer's own one stands. Before the first number it
             // would be one of nothing, and open the conversation in the place of what tells our version.
             self.queue_ack();
@@ -156,8 +157,8 @@ impl Turn<'_> {
     /// Moves the cursor back to the oldest message that may not have arrived. What was given to a link whole is
     /// never given to another if nobody acknowledges it.
     fn begin_queue_anew(&mut self) {
-        if !self.peer.is_numbered(self.config.version) {
-            self.peer.queue.release_transmitted(self.pool);
+        if !self.peer.is_numbered(self.common.config.version) {
+            self.peer.queue.release_transmitted(&mut self.common.pool);
         }
         self.peer.queue.rewind();
     }
@@ -165,6 +166,7 @@ impl Turn<'_> {
     /// The link is not sent on any more, or the queue is about to go: what it has begun it still finishes.
     pub(super) fn leave_rest_on(&mut self, link: LinkId) {
         let Some(known) = self
+            .common
             .links
             .get_mut(&link)
             .filter(|known| known.phase != Phase::Aborting)
@@ -181,18 +183,24 @@ impl Turn<'_> {
     /// The last `ACK` goes out on the link on which the `FIN` came, if that came up late: then the peer has made it
     /// because it lost the one that we send on. Otherwise it stays behind what we have sent before it.
     pub(super) fn move_farewell_to(&mut self, link: LinkId) {
-        if !self.links.get(&link).is_some_and(|known| known.late) {
+        if !self.common.links.get(&link).is_some_and(|known| known.late) {
             return;
         }
-        let holds = |id: &&LinkId| self.links.get(id).is_some_and(|known| known.farewell.is_some());
+        let holds = |id: &&LinkId| {
+            self.common
+                .links
+                .get(id)
+                .is_some_and(|known| known.farewell.is_some())
+        };
         let Some(holder) = self.peer.links.iter().find(holds).copied() else {
             return;
         };
         let farewell = self
+            .common
             .links
             .get_mut(&holder)
             .and_then(|known| known.farewell.take());
-        if let Some(known) = self.links.get_mut(&link) {
+        if let Some(known) = self.common.links.get_mut(&link) {
             known.farewell = farewell;
         }
     }
@@ -201,12 +209,13 @@ impl Turn<'_> {
     /// maker notices.
     fn make_place(&mut self) {
         let counts = |link: &&LinkId| {
-            self.links
+            self.common
+                .links
                 .get(link)
                 .is_some_and(|known| known.phase != Phase::Aborting)
         };
         let open = self.peer.links.iter().filter(counts).count();
-        if open <= self.config.links_per_peer_max {
+        if open <= self.common.config.links_per_peer_max {
             return;
         }
         let spare = self
@@ -228,7 +237,7 @@ impl Turn<'_> {
     pub(super) fn close_all_links(&mut self, how: Close) {
         let had_link = self.peer.sending.take().is_some();
         for link in self.peer.links.clone() {
-            if let Some(known) = self.links.get_mut(&link) {
+            if let Some(known) = self.common.links.get_mut(&link) {
                 known.stale = true;
             }
             self.close_link(link, how);

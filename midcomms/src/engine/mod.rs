@@ -21,7 +21,9 @@
 
 mod ages;
 mod alarm;
+mod common;
 mod config;
+mod directory;
 mod event;
 mod events;
 mod incarnation;
@@ -45,17 +47,15 @@ mod violation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use dlmwire_codec::{DecodeError, LockspaceId, MsgFields, MsgTemplate, MsgType, NodeId, RawFrame};
+use dlmwire_codec::{DecodeError, LockspaceId, NodeId, RawFrame};
 
-use self::events::Events;
-use self::link::{Link, Phase};
+use self::common::{Common, Departure};
+use self::directory::Directory;
+use self::link::Phase;
 use self::peer::Peer;
-use self::segment_pool::SegmentPool;
-use self::timers::Timers;
-use self::turn::{Departure, Turn};
+use self::turn::Turn;
 use crate::state::State;
 use crate::{LinkId, Time};
 
@@ -126,16 +126,8 @@ pub const APPLICATION_MSG: u32 = 0x646c_6d77;
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Engine {
-    config: Config,
-    /// Of application messages.
-    template: MsgTemplate,
-    /// Boxed, as are the links: a tree keeps room for many more values than it holds.
-    peers: BTreeMap<NodeId, Box<Peer>>,
-    links: BTreeMap<LinkId, Box<Link>>,
-    events: Events,
-    timers: Timers,
-    pool: SegmentPool,
-    departure: Departure,
+    common: Common,
+    peers: Directory<NodeId, Peer>,
 }
 
 impl Engine {
@@ -146,16 +138,9 @@ impl Engine {
     /// A setting that cannot work.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let application = MsgFields::new(LockspaceId::new(0), MsgType::Other(APPLICATION_MSG));
         Ok(Self {
-            template: MsgTemplate::new(config.version, config.node, application),
-            config,
-            peers: BTreeMap::new(),
-            links: BTreeMap::new(),
-            events: Events::default(),
-            timers: Timers::default(),
-            pool: SegmentPool::default(),
-            departure: Departure::Staying,
+            common: Common::new(config),
+            peers: Directory::new(),
         })
     }
 
@@ -173,12 +158,12 @@ impl Engine {
         node: NodeId,
         lockspace: LockspaceId,
     ) -> Result<(), CommandError> {
-        if node == self.config.node {
+        if node == self.common.config.node {
             return Err(CommandError::OwnNode);
         }
-        match self.departure {
+        match self.common.departure {
             Departure::Leaving(_) => return Err(CommandError::Leaving),
-            Departure::Staying | Departure::Left => self.departure = Departure::Staying,
+            Departure::Staying | Departure::Left => self.common.departure = Departure::Staying,
         }
         let mut turn = self.turn_or_new(now, node);
         let first = turn.peer.lockspaces.is_empty();
@@ -217,11 +202,11 @@ impl Engine {
     /// Deviation (V9): all peers terminate at the same time, with one deadline; kernels take them one by one. To a
     /// kernel peer it makes no difference.
     pub fn shutdown(&mut self, now: Time) {
-        if self.departure != Departure::Staying {
+        if self.common.departure != Departure::Staying {
             return;
         }
-        self.departure = Departure::Leaving(Outcome::Clean);
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
+        self.common.departure = Departure::Leaving(Outcome::Clean);
+        let nodes: Vec<NodeId> = self.peers.keys().collect();
         for node in nodes {
             let Some(mut turn) = self.turn(now, node) else {
                 continue;
@@ -285,10 +270,10 @@ impl Engine {
     /// A link is ready. Its other end is known to be `up.node` by its configured address.
     pub fn handle_link_up(&mut self, now: Time, link: LinkId, up: LinkUp) {
         debug_assert!(
-            !self.links.contains_key(&link),
+            !self.common.links.contains_key(&link),
             "a link's name is never used twice"
         );
-        debug_assert!(up.node != self.config.node, "nobody connects to himself");
+        debug_assert!(up.node != self.common.config.node, "nobody connects to himself");
         let mut turn = self.turn_or_new(now, up.node);
         turn.link_up(link, up);
         turn.rearm();
@@ -317,8 +302,7 @@ impl Engine {
         } else {
             turn.frame(link, frame)
         };
-        let closed = turn.peer.state == State::Closed;
-        if closed && matches!(self.departure, Departure::Leaving(_)) {
+        if matches!(turn.common.departure, Departure::Leaving(_)) && turn.peer.state == State::Closed {
             self.look_at_departure();
         }
         taken
@@ -336,7 +320,7 @@ impl Engine {
     /// Deviation (V7): one at the end of a run, riding with outgoing data, as kernels up to 6.1; newer ones count to
     /// 32 or 256. It leaves nothing unacknowledged on an idle link.
     pub fn handle_read_done(&mut self, now: Time, link: LinkId) {
-        let Some(node) = self.links.get(&link).map(|known| known.node) else {
+        let Some(node) = self.common.links.get(&link).map(|known| known.node) else {
             return;
         };
         if let Some(mut turn) = self.turn(now, node)
@@ -349,7 +333,7 @@ impl Engine {
     /// The link took so many bytes of what [`poll_transmit`](Self::poll_transmit) lent last. Nothing else may be
     /// told in between.
     pub fn handle_transmitted(&mut self, now: Time, link: LinkId, bytes: usize) {
-        let Some(node) = self.links.get(&link).map(|known| known.node) else {
+        let Some(node) = self.common.links.get(&link).map(|known| known.node) else {
             return;
         };
         if let Some(mut turn) = self.turn(now, node) {
@@ -367,7 +351,7 @@ impl Engine {
 
     /// The link is gone, for whatever reason, also because the engine wanted it closed. Unknown ones are ignored.
     pub fn handle_link_down(&mut self, now: Time, link: LinkId) {
-        let Some(node) = self.links.get(&link).map(|known| known.node) else {
+        let Some(node) = self.common.links.get(&link).map(|known| known.node) else {
             return;
         };
         if let Some(mut turn) = self.turn(now, node) {
@@ -378,7 +362,7 @@ impl Engine {
 
     /// The moment of [`poll_timeout`](Self::poll_timeout) has come. Too early a call does nothing.
     pub fn handle_timeout(&mut self, now: Time) {
-        while let Some((at, node)) = self.timers.first()
+        while let Some((at, node)) = self.common.timers.first()
             && at <= now
         {
             if let Some(mut turn) = self.turn(now, node) {
@@ -390,7 +374,7 @@ impl Engine {
 
     /// What to write next on the link; `None` if there is nothing.
     pub fn poll_transmit(&mut self, link: LinkId) -> Option<Transmit<'_>> {
-        let known = self.links.get_mut(&link)?;
+        let known = self.common.links.get_mut(&link)?;
         let peer = self.peers.get_mut(&known.node)?;
         transmit::lend(link, known, peer)
     }
@@ -398,6 +382,7 @@ impl Engine {
     /// Whether [`poll_transmit`](Self::poll_transmit) would give something.
     pub fn has_transmit(&self, link: LinkId) -> bool {
         let Some(known) = self
+            .common
             .links
             .get(&link)
             .filter(|known| known.phase != Phase::Aborting)
@@ -412,12 +397,12 @@ impl Engine {
 
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop()
+        self.common.events.pop()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.timers.first().map(|(at, _)| at)
+        self.common.timers.first().map(|(at, _)| at)
     }
 
     /// A peer as it is now; `None` if it was never a member and never had a link.
@@ -447,51 +432,36 @@ impl Engine {
 
     /// Whether a [`shutdown`](Self::shutdown) is complete and nobody was added since.
     pub fn is_shut_down(&self) -> bool {
-        self.departure == Departure::Left
+        self.common.departure == Departure::Left
     }
 
     /// The settings.
     pub const fn config(&self) -> &Config {
-        &self.config
+        &self.common.config
     }
 
     #[inline]
     fn turn(&mut self, now: Time, node: NodeId) -> Option<Turn<'_>> {
         Some(Turn {
             now,
-            config: &self.config,
-            template: &self.template,
+            common: &mut self.common,
             peer: self.peers.get_mut(&node)?,
-            links: &mut self.links,
-            events: &mut self.events,
-            timers: &mut self.timers,
-            pool: &mut self.pool,
-            departure: &mut self.departure,
         })
     }
 
     fn turn_or_new(&mut self, now: Time, node: NodeId) -> Turn<'_> {
-        let start = self.config.start_seq;
+        let start = self.common.config.start_seq;
         Turn {
             now,
-            config: &self.config,
-            template: &self.template,
-            peer: self
-                .peers
-                .entry(node)
-                .or_insert_with(|| Box::new(Peer::new(node, start))),
-            links: &mut self.links,
-            events: &mut self.events,
-            timers: &mut self.timers,
-            pool: &mut self.pool,
-            departure: &mut self.departure,
+            common: &mut self.common,
+            peer: self.peers.get_or_insert_with(node, || Peer::new(node, start)),
         }
     }
 
     /// The turn of a link that is not to be aborted, and whether the link belongs to a conversation that is over.
     #[inline]
     fn turn_of_live_link(&mut self, now: Time, link: LinkId) -> Option<(Turn<'_>, bool)> {
-        let known = self.links.get(&link)?;
+        let known = self.common.links.get(&link)?;
         if known.phase == Phase::Aborting {
             return None;
         }
@@ -501,11 +471,11 @@ impl Engine {
 
     /// Whether the last conversation of a node that leaves is over.
     fn look_at_departure(&mut self) {
-        if let Departure::Leaving(outcome) = self.departure
+        if let Departure::Leaving(outcome) = self.common.departure
             && self.peers.values().all(|peer| peer.state == State::Closed)
         {
-            self.departure = Departure::Left;
-            self.events.push(Event::ShutdownComplete { outcome });
+            self.common.departure = Departure::Left;
+            self.common.events.push(Event::ShutdownComplete { outcome });
         }
     }
 }

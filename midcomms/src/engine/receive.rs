@@ -8,6 +8,7 @@ use dlmwire_codec::{
 use super::incarnation::Received;
 use super::outlet::ack_frame;
 use super::turn::Turn;
+use super::view::count;
 use super::{APPLICATION_MSG, Close, Event, Evidence, FenceCause, Outcome, Violation};
 use crate::LinkId;
 use crate::admission::{Known, Refusal, admit};
@@ -59,41 +60,64 @@ impl Turn<'_> {
     /// A frame came on a live link of this peer.
     #[inline]
     pub(super) fn frame<'a>(&mut self, link: LinkId, raw: RawFrame<'a>) -> Taken<'a> {
-        // Looked at where it was decoded to: a copy of it would cost as much as the rest of this function.
-        let decoded = raw.decode();
-        let frame = match &decoded {
+        // What nearly every frame is. Whatever is decoded here stays in registers, as nobody else gets to see it: the
+        // others are decoded once more.
+        if let Ok(Frame::Opts(opts)) = raw.decode()
+            && opts.seq == self.peer.recv_next
+            && opts.node == self.peer.node
+            && self.peer.is_numbered(self.common.config.version)
+            && !self.peer.halted
+        {
+            debug_assert!(!self.peer.is_finished(), "a finished peer has no version");
+            debug_assert!(
+                self.admits(&Frame::Opts(opts)).is_ok(),
+                "nothing is left to refuse"
+            );
+            return self.in_order(link, &opts, raw.bytes());
+        }
+        self.other_frame(link, raw)
+    }
+
+    /// A frame that is not simply the next number.
+    #[inline(never)]
+    fn other_frame<'a>(&mut self, link: LinkId, raw: RawFrame<'a>) -> Taken<'a> {
+        let frame = match raw.decode() {
             Ok(frame) => frame,
-            Err(error) => return Err(self.unreadable(link, *error)),
+            Err(error) => return Err(self.unreadable(link, error)),
         };
         if self.peer.halted {
             return Err(self.violation(link, Violation::Halted));
         }
         if self.peer.is_finished() {
-            self.frame_of_finished(link, frame);
+            self.frame_of_finished(link, &frame);
             return Ok(None);
         }
-        let known = Known {
-            sender: self.peer.version,
-            receiver: Some(self.config.version),
-            sender_node: Some(self.peer.node),
-            receiver_node: Some(self.config.node),
-        };
-        if let Err(refusal) = admit(frame, &known) {
-            self.refused(link, frame, refusal);
+        if let Err(refusal) = self.admits(&frame) {
+            self.refused(link, &frame, refusal);
             return Err(self.violation(link, Violation::Refused(refusal)));
         }
         if self.peer.version.is_none() && !self.detect(link, frame.version()) {
             return Ok(None);
         }
         match frame {
-            Frame::Opts(opts) => self.numbered(link, opts, raw.bytes()),
-            Frame::Ack(ack) => self.ack(link, *ack),
-            Frame::Msg(msg) => Ok(Some(self.deliver(None, Content::Msg(*msg), raw.bytes()))),
+            Frame::Opts(opts) => self.numbered(link, &opts, raw.bytes()),
+            Frame::Ack(ack) => self.ack(link, ack),
+            Frame::Msg(msg) => Ok(Some(self.deliver(None, Content::Msg(msg), raw.bytes()))),
             // A peer behind its FIN has no reason to ask, unless it has begun a new conversation: answering it from
             // the old one would let what we still resend into the new one.
-            Frame::Rcom(rcom) if self.peer.peer_finished && is_question(rcom) => Ok(None),
-            Frame::Rcom(rcom) => Ok(Some(self.deliver(None, Content::Rcom(*rcom), raw.bytes()))),
+            Frame::Rcom(rcom) if self.peer.peer_finished && is_question(&rcom) => Ok(None),
+            Frame::Rcom(rcom) => Ok(Some(self.deliver(None, Content::Rcom(rcom), raw.bytes()))),
         }
+    }
+
+    fn admits(&self, frame: &Frame<'_>) -> Result<(), Refusal> {
+        let known = Known {
+            sender: self.peer.version,
+            receiver: Some(self.common.config.version),
+            sender_node: Some(self.peer.node),
+            receiver_node: Some(self.common.config.node),
+        };
+        admit(frame, &known)
     }
 
     /// A frame of a finished peer that is no member, on a link that came up since, perhaps long after it was made.
@@ -104,7 +128,7 @@ impl Turn<'_> {
     fn frame_of_finished(&mut self, link: LinkId, frame: &Frame<'_>) {
         if self.is_repeated_fin(frame) {
             self.answer_repeated_fin(link);
-        } else if let Some(known) = self.links.get_mut(&link) {
+        } else if let Some(known) = self.common.links.get_mut(&link) {
             known.spoke_early |= match frame {
                 Frame::Opts(_) => true,
                 Frame::Ack(_) => false,
@@ -128,7 +152,7 @@ impl Turn<'_> {
         }
         match frame {
             Frame::Opts(_) => {
-                if let Some(known) = self.links.get_mut(&link) {
+                if let Some(known) = self.common.links.get_mut(&link) {
                     known.spoke_early = true;
                 }
             }
@@ -155,7 +179,7 @@ impl Turn<'_> {
         }
         let earlier = self.peer.links.iter().copied().take_while(|known| *known != link);
         for known in earlier.collect::<Vec<_>>() {
-            if let Some(known) = self.links.get_mut(&known) {
+            if let Some(known) = self.common.links.get_mut(&known) {
                 known.stale = true;
             }
             if self.peer.sending == Some(known) {
@@ -170,7 +194,12 @@ impl Turn<'_> {
     /// it again, which it does on a new link.
     pub(super) fn give_back_early_links(&mut self) {
         for link in self.peer.links.clone() {
-            if self.links.get(&link).is_some_and(|known| known.spoke_early) {
+            if self
+                .common
+                .links
+                .get(&link)
+                .is_some_and(|known| known.spoke_early)
+            {
                 self.give_back(link);
             }
         }
@@ -180,6 +209,7 @@ impl Turn<'_> {
     /// kernels resend after, or else in order, which our own nodes resend after, too.
     fn give_back(&mut self, link: LinkId) {
         let reset = self
+            .common
             .links
             .get(&link)
             .is_some_and(|known| known.resets_make_resend());
@@ -219,14 +249,14 @@ impl Turn<'_> {
     #[cold]
     fn detect(&mut self, link: LinkId, version: Version) -> bool {
         let node = self.peer.node;
-        if version == Version::V3_1 && !self.config.accept_3_1 {
+        if version == Version::V3_1 && !self.common.config.accept_3_1 {
             self.tell(Event::Incompatible { node, version });
             self.close_link(link, Close::Abort);
             return false;
         }
         self.peer.version = Some(version);
         self.tell(Event::VersionDetected { node, version });
-        let spoken = match self.config.version {
+        let spoken = match self.common.config.version {
             Version::V3_1 => Version::V3_1,
             Version::V3_2 => version,
         };
@@ -240,7 +270,6 @@ impl Turn<'_> {
         true
     }
 
-    #[inline]
     fn numbered<'a>(&mut self, link: LinkId, opts: &Opts<'a>, frame: &'a [u8]) -> Taken<'a> {
         let seq = opts.seq;
         match arrival(self.peer.recv_next, seq) {
@@ -259,15 +288,18 @@ impl Turn<'_> {
     fn gap(&mut self) {
         self.peer.counters.gaps = self.peer.counters.gaps.saturating_add(1);
         if self.peer.alarms.gap.is_none() {
-            let pause = self.config.gap_reset_after;
-            self.peer.alarms.gap.set(self.later(self.config.unacked_age_max));
+            let pause = self.common.config.gap_reset_after;
+            self.peer
+                .alarms
+                .gap
+                .set(self.later(self.common.config.unacked_age_max));
             self.peer.alarms.gap_reset.set(self.later(pause));
             self.peer.alarms.gap_pause = pause;
             self.rearm();
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn in_order<'a>(&mut self, link: LinkId, opts: &Opts<'a>, frame: &'a [u8]) -> Taken<'a> {
         let seq = opts.seq;
         let inner = match opts.inner {
@@ -292,16 +324,21 @@ impl Turn<'_> {
     }
 
     /// The number counts and will be acknowledged.
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, seq: Seq, frame: &[u8]) {
         self.peer.received.count(seq, frame);
         self.peer.recv_next = seq.next();
         self.peer.owes_ack = true;
         if self.peer.alarms.gap_reset.is_some() {
-            self.peer.alarms.gap.clear();
-            self.peer.alarms.gap_reset.clear();
-            self.rearm();
+            self.gap_is_over();
         }
+    }
+
+    #[cold]
+    fn gap_is_over(&mut self) {
+        self.peer.alarms.gap.clear();
+        self.peer.alarms.gap_reset.clear();
+        self.rearm();
     }
 
     #[cold]
@@ -318,7 +355,7 @@ impl Turn<'_> {
 
     #[inline]
     fn deliver<'a>(&mut self, seq: Option<Seq>, content: Content<'a>, bytes: &'a [u8]) -> Delivery<'a> {
-        self.peer.counters.delivered = self.peer.counters.delivered.saturating_add(1);
+        count(&mut self.peer.counters.delivered);
         Delivery {
             node: self.peer.node,
             seq,
@@ -338,7 +375,7 @@ impl Turn<'_> {
             self.peer.owes_ack = true;
             return Ok(None);
         }
-        if self.peer.state == State::Closed && seq == self.config.start_seq {
+        if self.peer.state == State::Closed && seq == self.common.config.start_seq {
             // No conversation was promised to anybody yet: the peer died before it was made a member.
             self.begin_again();
             return self.in_order(link, opts, frame);
@@ -353,8 +390,8 @@ impl Turn<'_> {
             self.leave_rest_on(sending);
         }
         self.give_up_queue();
-        let start = self.config.start_seq;
-        self.peer.queue.reset(start, self.pool);
+        let start = self.common.config.start_seq;
+        self.peer.queue.reset(start, &mut self.common.pool);
         self.after_release();
         self.peer.recv_next = start;
         self.peer.received = Received::new(start);
@@ -418,7 +455,7 @@ impl Turn<'_> {
             // A frame that is acknowledged while it is half-written again still has to be written whole.
             self.leave_rest_on(sending);
         }
-        self.peer.queue.release_before(ack, self.pool);
+        self.peer.queue.release_before(ack, &mut self.common.pool);
         self.after_release();
         if let Some(fin) = self.peer.fin
             && fin.before(ack)
@@ -436,8 +473,8 @@ impl Turn<'_> {
         } else {
             self.peer.ages.release_before(self.peer.queue.first_seq());
         }
-        let queue_has_room = self.peer.queue.memory_bytes() <= self.config.queue_bytes_max / 2;
-        let outlet_has_room = self.peer.outlet.waiting_bytes() <= self.config.bare_bytes_max / 2;
+        let queue_has_room = self.peer.queue.memory_bytes() <= self.common.config.queue_bytes_max / 2;
+        let outlet_has_room = self.peer.outlet.waiting_bytes() <= self.common.config.bare_bytes_max / 2;
         if self.peer.refused_full && queue_has_room && outlet_has_room {
             self.peer.refused_full = false;
             self.peer.alarms.full.clear();
@@ -468,8 +505,8 @@ impl Turn<'_> {
             return;
         };
         self.peer.counters.duplicates = self.peer.counters.duplicates.saturating_add(1);
-        if let Some(known) = self.links.get_mut(&link) {
-            let frame = ack_frame(self.config.node, tombstone.recv_next);
+        if let Some(known) = self.common.links.get_mut(&link) {
+            let frame = ack_frame(self.common.config.node, tombstone.recv_next);
             known.farewell.get_or_insert(frame);
         }
     }

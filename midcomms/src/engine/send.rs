@@ -7,7 +7,8 @@ use dlmwire_codec::{
     MsgTemplate, RcomFields, Seq, Version,
 };
 
-use super::turn::{Departure, Turn};
+use super::common::Departure;
+use super::turn::Turn;
 use super::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
 
 /// A message of the lock layer.
@@ -82,14 +83,16 @@ impl<'e> Turn<'e> {
     pub(super) fn send(mut self, message: &Message<'_>) -> Result<Sent, SendError> {
         self.check_alive()?;
         let class = class_of(message);
-        let version = match (self.config.version, self.peer.version) {
+        let version = match (self.common.config.version, self.peer.version) {
             (Version::V3_1, _) => Version::V3_1,
             (Version::V3_2, Some(version)) => version,
             (Version::V3_2, None) if class.opens_conversation() => Version::V3_2,
             (Version::V3_2, None) => return Err(SendError::NotConnected),
         };
-        match class.row().sent_by(self.config.generation, version) {
-            Carriage::Bare if self.peer.is_numbered(self.config.version) || self.peer.version.is_none() => {
+        match class.row().sent_by(self.common.config.generation, version) {
+            Carriage::Bare
+                if self.peer.is_numbered(self.common.config.version) || self.peer.version.is_none() =>
+            {
                 self.send_beside(message)
             }
             Carriage::Bare => self.send_unnumbered(message),
@@ -139,22 +142,25 @@ impl<'e> Turn<'e> {
         if self.peer.version.is_none() {
             return Err(SendError::NotConnected);
         }
-        let numbered = self.peer.is_numbered(self.config.version);
+        let numbered = self.peer.is_numbered(self.common.config.version);
         let length = if numbered {
             MsgTemplate::wrapped_len(payload)
         } else {
             MsgTemplate::bare_len(payload)
         };
         let (seq, nodeid) = (self.peer.queue.next_seq(), self.peer.node.get());
-        let limit = self.config.queue_bytes_max;
-        let Some(room) = self.peer.queue.room(length, limit, self.pool) else {
+        let limit = self.common.config.queue_bytes_max;
+        let Some(room) = self.peer.queue.room(length, limit, &mut self.common.pool) else {
             return Err(self.full());
         };
         if numbered {
-            self.template
+            self.common
+                .template
                 .encode_wrapped(seq, lockspace, nodeid, payload, room)?;
         } else {
-            self.template.encode_bare(lockspace, nodeid, payload, room)?;
+            self.common
+                .template
+                .encode_bare(lockspace, nodeid, payload, room)?;
         }
         Ok(Payload {
             numbered,
@@ -165,7 +171,7 @@ impl<'e> Turn<'e> {
 
     fn send_numbered(&mut self, inner: InnerFields<'_>) -> Result<Sent, SendError> {
         self.check_open()?;
-        match self.queue_numbered(inner, self.config.queue_bytes_max)? {
+        match self.queue_numbered(inner, self.common.config.queue_bytes_max)? {
             Some(seq) => Ok(Sent { seq: Some(seq) }),
             None => Err(self.full()),
         }
@@ -179,7 +185,7 @@ impl<'e> Turn<'e> {
         match self
             .peer
             .queue
-            .room(length, self.config.queue_bytes_max, self.pool)
+            .room(length, self.common.config.queue_bytes_max, &mut self.common.pool)
         {
             Some(room) => frame.encode_into(room)?,
             None => return Err(self.full()),
@@ -193,7 +199,7 @@ impl<'e> Turn<'e> {
         let frame = self.bare(message);
         let length = frame.encoded_len();
         check_length(length)?;
-        let Some(room) = self.peer.outlet.room(length, self.config.bare_bytes_max) else {
+        let Some(room) = self.peer.outlet.room(length, self.common.config.bare_bytes_max) else {
             return Err(self.full());
         };
         if let Err(error) = frame.encode_into(room) {
@@ -206,8 +212,8 @@ impl<'e> Turn<'e> {
 
     fn bare<'m>(&self, message: &Message<'m>) -> FrameFields<'m> {
         FrameFields {
-            version: self.config.version,
-            node: self.config.node,
+            version: self.common.config.version,
+            node: self.common.config.node,
             content: match *message {
                 Message::Msg(fields) => Content::Msg(fields),
                 Message::Rcom(fields) => Content::Rcom(fields),
@@ -224,7 +230,7 @@ impl<'e> Turn<'e> {
 
     /// Whether numbered messages may still follow.
     const fn check_open(&self) -> Result<(), SendError> {
-        let leaves = !matches!(self.departure, Departure::Staying);
+        let leaves = !matches!(self.common.departure, Departure::Staying);
         if leaves || self.peer.fin.is_some() {
             return Err(SendError::ShuttingDown);
         }
@@ -235,7 +241,10 @@ impl<'e> Turn<'e> {
     fn full(&mut self) -> SendError {
         if !self.peer.refused_full {
             self.peer.refused_full = true;
-            self.peer.alarms.full.set(self.later(self.config.unacked_age_max));
+            self.peer
+                .alarms
+                .full
+                .set(self.later(self.common.config.unacked_age_max));
             self.rearm();
         }
         SendError::QueueFull

@@ -9,7 +9,6 @@
 //! belong to: the cluster manager has to decide about a peer that takes nothing. Deviation (V5): here it is bounded
 //! in memory and its owner is told, so that somebody can decide in time. A kernel peer sees nothing of it.
 
-use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
 use dlmwire_codec::Seq;
@@ -37,6 +36,12 @@ impl Segment {
     fn held(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
+
+    /// Bytes that it can still take.
+    #[inline]
+    const fn room(&self) -> usize {
+        SEGMENT_BYTES.wrapping_sub(self.end)
+    }
 }
 
 /// A place in the queue: a segment's index and a byte in it.
@@ -49,7 +54,8 @@ struct Position {
 /// What is queued for a peer and not acknowledged.
 #[derive(Clone, Debug)]
 pub(super) struct SendQueue {
-    segments: VecDeque<Segment>,
+    /// Released only whole and all that are at once, so that what moves up is less than what is written.
+    segments: Vec<Segment>,
     /// The next byte for the link.
     cursor: Position,
     /// A frame boundary at or before the cursor, not before the frame that the cursor is in.
@@ -69,7 +75,7 @@ pub(super) struct SendQueue {
 impl SendQueue {
     pub(super) const fn new(start: Seq) -> Self {
         Self {
-            segments: VecDeque::new(),
+            segments: Vec::new(),
             cursor: Position { segment: 0, byte: 0 },
             boundary: Position { segment: 0, byte: 0 },
             boundary_seq: start,
@@ -105,17 +111,14 @@ impl SendQueue {
 
     /// Room for a frame at the tail, or `None` if the queue may not grow. Nothing happens before
     /// [`commit`](Self::commit).
-    #[inline]
+    #[inline(always)]
     pub(super) fn room(
         &mut self,
         length: usize,
         limit_bytes: usize,
         pool: &mut SegmentPool,
     ) -> Option<&mut [u8]> {
-        let fits = self
-            .segments
-            .back()
-            .is_some_and(|last| SEGMENT_BYTES.saturating_sub(last.end) >= length);
+        let fits = self.segments.last().is_some_and(|last| last.room() >= length);
         if !fits && !self.grow(limit_bytes, pool) {
             return None;
         }
@@ -132,7 +135,7 @@ impl SendQueue {
             // Most queues never have more than one.
             self.segments.reserve_exact(1);
         }
-        self.segments.push_back(Segment {
+        self.segments.push(Segment {
             bytes: pool.take(),
             start: 0,
             end: 0,
@@ -144,27 +147,28 @@ impl SendQueue {
     /// The `length` bytes that [`room`](Self::room) gave last and that are not committed.
     #[inline]
     pub(super) fn uncommitted(&mut self, length: usize) -> &mut [u8] {
-        let Some(last) = self.segments.back_mut() else {
+        let Some(last) = self.segments.last_mut() else {
             return &mut [];
         };
-        let end = last.end.saturating_add(length);
+        let end = last.end.wrapping_add(length);
         last.bytes.get_mut(last.end..end).unwrap_or_default()
     }
 
     /// The frame of `length` bytes that was written into [`room`](Self::room) is sent in its turn. Its number.
     #[inline]
     pub(super) fn commit(&mut self, length: usize) -> Seq {
-        let Some(last) = self.segments.back_mut() else {
+        let Some(last) = self.segments.last_mut() else {
             unreachable!("room comes before commit");
         };
         debug_assert!(
             frame_length(&last.bytes, last.end) == length,
             "a frame says how long it is"
         );
-        last.end = last.end.saturating_add(length);
+        // None of them can wrap: they count what stands in memory.
+        last.end = last.end.wrapping_add(length);
         debug_assert!(last.end <= last.bytes.len(), "room was for this frame");
-        self.bytes = self.bytes.saturating_add(length);
-        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.wrapping_add(length);
+        self.count = self.count.wrapping_add(1);
         let seq = self.next_seq;
         self.next_seq = seq.next();
         seq
@@ -369,30 +373,41 @@ impl SendQueue {
             self.give_all(pool);
             return;
         }
-        while let Some(second) = self.segments.get(1)
-            && !seq.before(second.first)
-        {
-            self.release_segment(pool);
-        }
+        let behind = self.segments.iter().skip(1);
+        let whole = behind.take_while(|segment| !seq.before(segment.first)).count();
+        self.release_segments(whole, pool);
         while self.count > 0 && self.first_seq().before(seq) {
             self.release_first();
         }
     }
 
-    fn release_segment(&mut self, pool: &mut SegmentPool) {
-        let behind = self.seq_behind(0);
-        let Some(segment) = self.segments.pop_front() else {
-            unreachable!("a segment that is released is there");
+    /// The first `whole` segments, which are not all.
+    fn release_segments(&mut self, whole: usize, pool: &mut SegmentPool) {
+        for segment in self.segments.drain(..whole) {
+            self.bytes = self.bytes.saturating_sub(segment.held().len());
+            pool.give(segment.bytes);
+        }
+        let Some(first) = self.segments.first() else {
+            return;
         };
-        self.bytes = self.bytes.saturating_sub(segment.held().len());
-        self.count = self.count.saturating_sub(segment.first.distance(behind));
-        pool.give(segment.bytes);
-        self.forget_first_segment();
+        self.count = first.first.distance(self.next_seq);
+        for position in [&mut self.cursor, &mut self.boundary] {
+            *position = match position.segment.checked_sub(whole) {
+                Some(segment) => Position {
+                    segment,
+                    byte: position.byte,
+                },
+                None => Position {
+                    segment: 0,
+                    byte: first.start,
+                },
+            };
+        }
     }
 
     /// Of a segment that also holds a later one.
     fn release_first(&mut self) {
-        let Some(segment) = self.segments.front_mut() else {
+        let Some(segment) = self.segments.first_mut() else {
             unreachable!("a counted frame stands in a segment");
         };
         let length = frame_length(&segment.bytes, segment.start);
@@ -402,24 +417,8 @@ impl SendQueue {
         self.count = self.count.saturating_sub(1);
     }
 
-    fn forget_first_segment(&mut self) {
-        let front = self.segments.front().map_or(0, |first| first.start);
-        for position in [&mut self.cursor, &mut self.boundary] {
-            *position = match position.segment.checked_sub(1) {
-                Some(segment) => Position {
-                    segment,
-                    byte: position.byte,
-                },
-                None => Position {
-                    segment: 0,
-                    byte: front,
-                },
-            };
-        }
-    }
-
     fn point_to_front(&mut self) {
-        let byte = self.segments.front().map_or(0, |first| first.start);
+        let byte = self.segments.first().map_or(0, |first| first.start);
         self.cursor = Position { segment: 0, byte };
         self.boundary = self.cursor;
         self.boundary_seq = self.first_seq();

@@ -2,10 +2,11 @@
 
 use dlmwire_codec::Version;
 
+use super::common::Departure;
 use super::incarnation::Received;
 use super::outlet::ack_frame;
 use super::peer::{Alarms, Tombstone};
-use super::turn::{Departure, Turn};
+use super::turn::Turn;
 use super::{Close, Event, FenceCause, Outcome};
 use crate::Time;
 use crate::state::{Input, State, Violation, step};
@@ -35,7 +36,7 @@ impl Turn<'_> {
         }
         match cell.next {
             State::CloseWait if from != State::CloseWait => {
-                let warning = self.later(self.config.close_wait_warning_after);
+                let warning = self.later(self.common.config.close_wait_warning_after);
                 self.peer.alarms.close_wait.set(warning);
             }
             State::CloseWait => {}
@@ -84,8 +85,8 @@ impl Turn<'_> {
             let _ = self.apply(Input::Fence, Outcome::Fenced);
             return;
         }
-        let deadline = self.later(self.config.shutdown_deadline);
-        match (self.config.version, self.peer.version) {
+        let deadline = self.later(self.common.config.shutdown_deadline);
+        match (self.common.config.version, self.peer.version) {
             (Version::V3_2, Some(Version::V3_2)) => {
                 self.peer.alarms.deadline.set_first(deadline);
                 let _ = self.apply(Input::Shutdown, Outcome::Clean);
@@ -98,7 +99,7 @@ impl Turn<'_> {
                 self.peer
                     .alarms
                     .version_wait
-                    .set(self.later(self.config.version_wait));
+                    .set(self.later(self.common.config.version_wait));
                 self.ask_for_link();
             }
         }
@@ -171,6 +172,7 @@ impl Turn<'_> {
         self.peer.alarms.gap_reset.set(self.later(pause));
         for link in self.peer.links.clone() {
             if self
+                .common
                 .links
                 .get(&link)
                 .is_some_and(|known| known.resets_make_resend())
@@ -199,7 +201,7 @@ impl Turn<'_> {
         let Some(oldest) = self.peer.ages.oldest() else {
             return;
         };
-        let age_max = self.config.unacked_age_max;
+        let age_max = self.common.config.unacked_age_max;
         let mut again = Time(oldest.0.saturating_add(age_max));
         if again <= self.now {
             // Newer kernels leave so many unacknowledged on a live link for ever (spec: midcomms 5.1).
@@ -219,9 +221,9 @@ impl Turn<'_> {
             self.bury();
         }
         self.give_up_queue();
-        let start = self.config.start_seq;
+        let start = self.common.config.start_seq;
         self.peer.outlet.clear();
-        self.peer.queue.reset(start, self.pool);
+        self.peer.queue.reset(start, &mut self.common.pool);
         self.peer.ages.clear();
         self.peer.recv_next = start;
         self.peer.received = Received::new(start);
@@ -238,7 +240,7 @@ impl Turn<'_> {
         if ended {
             let node = self.peer.node;
             self.tell(Event::Finished { node, outcome });
-            if let Departure::Leaving(worst) = self.departure {
+            if let Departure::Leaving(worst) = &mut self.common.departure {
                 *worst = outcome.max(*worst);
             }
         }
@@ -246,11 +248,11 @@ impl Turn<'_> {
 
     /// Leaves what a clean end still needs: the last `ACK` on its way, and the memory that repeats it.
     fn bury(&mut self) {
-        let last_ack = ack_frame(self.config.node, self.peer.recv_next);
+        let last_ack = ack_frame(self.common.config.node, self.peer.recv_next);
         if self.peer.peer_finished {
             self.peer.tombstone = Some(Tombstone {
                 recv_next: self.peer.recv_next,
-                expires: self.later(self.config.tombstone_lifetime),
+                expires: self.later(self.common.config.tombstone_lifetime),
             });
         }
         let Some(sending) = self.peer.sending else {
@@ -258,8 +260,8 @@ impl Turn<'_> {
         };
         self.leave_rest_on(sending);
         let owes = self.peer.owes_ack || self.peer.outlet.has_ack();
-        let numbered = self.peer.is_numbered(self.config.version);
-        if let Some(link) = self.links.get_mut(&sending) {
+        let numbered = self.peer.is_numbered(self.common.config.version);
+        if let Some(link) = self.common.links.get_mut(&sending) {
             if owes && numbered {
                 link.farewell = Some(last_ack);
             }
@@ -275,8 +277,8 @@ impl Turn<'_> {
 
     /// Counts what was accepted and can no longer arrive.
     pub(super) fn give_up_queue(&mut self) {
-        if !self.peer.is_numbered(self.config.version) && self.peer.version.is_some() {
-            self.peer.queue.release_transmitted(self.pool);
+        if !self.peer.is_numbered(self.common.config.version) && self.peer.version.is_some() {
+            self.peer.queue.release_transmitted(&mut self.common.pool);
         }
         let fin_waits = self
             .peer

@@ -136,7 +136,7 @@ fn whole_frames(bytes: &[u8], room: usize) -> usize {
 impl Turn<'_> {
     /// The link took `bytes` of what it was lent last.
     pub(super) fn transmitted(&mut self, link: LinkId, bytes: usize) {
-        let Some(known) = self.links.get_mut(&link) else {
+        let Some(known) = self.common.links.get_mut(&link) else {
             return;
         };
         let mut lent = std::mem::take(&mut known.lent);
@@ -175,8 +175,8 @@ impl Turn<'_> {
         self.peer.queue.advance(share(lent.queue));
         let resent = self.peer.queue.take_resent();
         self.peer.counters.resent = self.peer.counters.resent.saturating_add(resent);
-        if !self.peer.is_numbered(self.config.version) {
-            self.peer.queue.release_transmitted(self.pool);
+        if !self.peer.is_numbered(self.common.config.version) {
+            self.peer.queue.release_transmitted(&mut self.common.pool);
             self.after_release();
         }
     }

@@ -1,48 +1,32 @@
 //! One peer's turn: everything that a change of it may touch.
 
-use std::collections::BTreeMap;
+use dlmwire_codec::{Content, FrameFields, InnerFields, Options, OptsFields, Seq, Version};
 
-use dlmwire_codec::{Content, FrameFields, InnerFields, MsgTemplate, Options, OptsFields, Seq, Version};
-
-use super::events::Events;
-use super::link::{Link, Phase};
+use super::common::Common;
+use super::link::Phase;
 use super::outlet::ack_frame;
 use super::peer::Peer;
-use super::segment_pool::SegmentPool;
 use super::send::check_length;
 use super::send_queue::SEGMENT_BYTES;
-use super::timers::Timers;
-use super::{Close, Config, Event, FenceCause, Outcome, SendError, Violation};
+use super::view::count;
+use super::{Close, Event, FenceCause, SendError, Violation};
 use crate::state::{self, State};
 use crate::{LinkId, Time};
-
-/// Whether this node is about to leave all its lockspaces.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Departure {
-    Staying,
-    /// The worst outcome so far.
-    Leaving(Outcome),
-    Left,
-}
 
 /// A peer, borrowed with what it shares with all others.
 pub(super) struct Turn<'e> {
     pub(super) now: Time,
-    pub(super) config: &'e Config,
-    pub(super) template: &'e MsgTemplate,
+    pub(super) common: &'e mut Common,
     pub(super) peer: &'e mut Peer,
-    pub(super) links: &'e mut BTreeMap<LinkId, Box<Link>>,
-    pub(super) events: &'e mut Events,
-    pub(super) timers: &'e mut Timers,
-    pub(super) pool: &'e mut SegmentPool,
-    pub(super) departure: &'e mut Departure,
 }
 
 impl Turn<'_> {
     /// Tells the engine's timers about the peer's earliest alarm. Last thing in every turn that may move one.
     pub(super) fn rearm(&mut self) {
         let wanted = self.peer.next_alarm();
-        self.timers.rearm(self.peer.node, &mut self.peer.armed, wanted);
+        self.common
+            .timers
+            .rearm(self.peer.node, &mut self.peer.armed, wanted);
     }
 
     pub(super) fn later(&self, nanoseconds: u64) -> Time {
@@ -50,7 +34,7 @@ impl Turn<'_> {
     }
 
     pub(super) fn tell(&mut self, event: Event) {
-        self.events.push(event);
+        self.common.events.push(event);
     }
 
     pub(super) fn enter(&mut self, next: State) {
@@ -68,7 +52,7 @@ impl Turn<'_> {
         if is_unexpected(violation) {
             counters.unexpected = counters.unexpected.saturating_add(1);
         }
-        if self.events.has_room_for_violations()
+        if self.common.events.has_room_for_violations()
             && let Some(suppressed) = self.peer.limiter.admit(self.now)
         {
             self.tell(Event::Violation {
@@ -83,7 +67,7 @@ impl Turn<'_> {
 
     /// The driver is to get rid of a link. Told once.
     pub(super) fn close_link(&mut self, link: LinkId, how: Close) {
-        let Some(known) = self.links.get_mut(&link) else {
+        let Some(known) = self.common.links.get_mut(&link) else {
             return;
         };
         let phase = match how {
@@ -105,7 +89,7 @@ impl Turn<'_> {
     ) -> Result<Option<Seq>, SendError> {
         let frame = FrameFields {
             version: Version::V3_2,
-            node: self.config.node,
+            node: self.common.config.node,
             content: Content::Opts(OptsFields {
                 seq: self.peer.queue.next_seq(),
                 options: Options::NONE,
@@ -114,7 +98,7 @@ impl Turn<'_> {
         };
         let length = frame.encoded_len();
         check_length(length)?;
-        let Some(room) = self.peer.queue.room(length, limit_bytes, self.pool) else {
+        let Some(room) = self.peer.queue.room(length, limit_bytes, &mut self.common.pool) else {
             return Ok(None);
         };
         frame.encode_into(room)?;
@@ -126,7 +110,7 @@ impl Turn<'_> {
     pub(super) fn commit(&mut self, length: usize) -> Seq {
         let seq = self.peer.queue.commit(length);
         self.peer.ages.note(seq, self.now);
-        self.peer.counters.sent = self.peer.counters.sent.saturating_add(1);
+        count(&mut self.peer.counters.sent);
         if self.peer.queue.count() == 1 || self.peer.alarms.age.is_none() {
             self.begin_waiting();
         }
@@ -137,7 +121,10 @@ impl Turn<'_> {
     #[cold]
     fn begin_waiting(&mut self) {
         if self.peer.alarms.age.is_none() {
-            self.peer.alarms.age.set(self.later(self.config.unacked_age_max));
+            self.peer
+                .alarms
+                .age
+                .set(self.later(self.common.config.unacked_age_max));
             self.rearm();
         }
         if self.peer.queue.count() == 1 {
@@ -147,24 +134,24 @@ impl Turn<'_> {
 
     /// Queues our `FIN`, also into a full queue: it is what frees it.
     pub(super) fn queue_fin(&mut self) {
-        let limit = self.config.queue_bytes_max.saturating_add(SEGMENT_BYTES);
+        let limit = self.common.config.queue_bytes_max.saturating_add(SEGMENT_BYTES);
         match self.queue_numbered(InnerFields::Fin, limit) {
             Ok(Some(seq)) => self.peer.fin = Some(seq),
             Ok(None) | Err(_) => unreachable!("one more segment has room for a FIN"),
         }
-        self.peer.alarms.fin_pause = self.config.fin_resend_after;
+        self.peer.alarms.fin_pause = self.common.config.fin_resend_after;
         self.peer
             .alarms
             .fin_resend
-            .set(self.later(self.config.fin_resend_after));
-        let deadline = self.later(self.config.shutdown_deadline);
+            .set(self.later(self.common.config.fin_resend_after));
+        let deadline = self.later(self.common.config.shutdown_deadline);
         self.peer.alarms.deadline.set_first(deadline);
     }
 
     /// An `ACK` of everything received goes out with whatever is written next.
     pub(super) fn queue_ack(&mut self) {
         self.peer.owes_ack = false;
-        let frame = ack_frame(self.config.node, self.peer.recv_next);
+        let frame = ack_frame(self.common.config.node, self.peer.recv_next);
         self.peer.outlet.set_ack(frame);
     }
 

@@ -41,6 +41,12 @@ pub struct Config {
     /// How long a number may be missing before the peer's links are reset, so that it sends again, in nanoseconds;
     /// doubled each time.
     pub gap_reset_after: u64,
+    /// Bytes of frames that may be received before they are acknowledged, at most 64 KiB so that the smallest send
+    /// queue has room for twice as many; 0 acknowledges at the end of every read run. What is sent takes an `ACK`
+    /// along in any case, and a duplicate or a `FIN` is acknowledged at once.
+    pub ack_after_bytes: usize,
+    /// How long what was received may stay unacknowledged otherwise, in nanoseconds; on average half as long.
+    pub ack_delay: u64,
     /// How long an unacknowledged `FIN` waits before the queue is sent again, in nanoseconds; doubled each time.
     pub fin_resend_after: u64,
     /// How long a termination may take, in nanoseconds, counted for all peers at once from the shutdown, and for
@@ -68,6 +74,8 @@ impl Config {
             links_per_peer_max: 4,
             unacked_age_max: 30_000 * MILLISECOND,
             gap_reset_after: 500 * MILLISECOND,
+            ack_after_bytes: 32 << 10,
+            ack_delay: 100 * MILLISECOND,
             fin_resend_after: 500 * MILLISECOND,
             shutdown_deadline: 10_000 * MILLISECOND,
             version_wait: 5_000 * MILLISECOND,
@@ -101,6 +109,13 @@ impl Config {
                 name: "links_per_peer_max",
                 value: self.links_per_peer_max,
                 least: LINKS_PER_PEER_MIN,
+            });
+        }
+        if self.ack_after_bytes > ACK_AFTER_BYTES_MAX {
+            return Err(ConfigError::TooLarge {
+                name: "ack_after_bytes",
+                value: self.ack_after_bytes,
+                most: ACK_AFTER_BYTES_MAX,
             });
         }
         if self.gap_reset_after == 0 {
@@ -139,6 +154,9 @@ impl Config {
 /// Two segments of the send queue: one can be full while the other is acknowledged.
 const QUEUE_BYTES_MIN: usize = 2 * super::send_queue::SEGMENT_BYTES;
 
+/// Half of the smallest send queue: its other half can be filled while that is acknowledged.
+const ACK_AFTER_BYTES_MAX: usize = super::send_queue::SEGMENT_BYTES;
+
 /// Both nodes dial: a peer may have one link that we made and one that it made.
 const LINKS_PER_PEER_MIN: usize = 2;
 
@@ -153,6 +171,15 @@ pub enum ConfigError {
         value: usize,
         /// What it must be at least.
         least: usize,
+    },
+    /// A bound above what a peer may rely on.
+    TooLarge {
+        /// The setting.
+        name: &'static str,
+        /// What it was set to.
+        value: usize,
+        /// What it may be at most.
+        most: usize,
     },
     /// A time that ends before another one that it has to cover.
     TooShort {
@@ -170,6 +197,9 @@ impl fmt::Display for ConfigError {
         match self {
             Self::TooSmall { name, value, least } => {
                 write!(f, "{name} is {value}, at least {least} is needed")
+            }
+            Self::TooLarge { name, value, most } => {
+                write!(f, "{name} is {value}, at most {most} is possible")
             }
             Self::TooShort {
                 name,

@@ -66,7 +66,7 @@ impl Turn<'_> {
         let known = self.common.links.remove(&link);
         self.peer.links.retain(|known| *known != link);
         self.peer.counters.links_down = self.peer.counters.links_down.saturating_add(1);
-        if self.peer.owes_ack {
+        if self.peer.owed.is_some() {
             // Its read run will not be told as done any more.
             self.queue_ack();
         }

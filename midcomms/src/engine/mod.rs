@@ -31,6 +31,7 @@ mod limiter;
 mod link;
 mod links;
 mod outlet;
+mod owed;
 mod peer;
 mod receive;
 mod segment_pool;
@@ -315,18 +316,15 @@ impl Engine {
         }
     }
 
-    /// A read run on the link ended: the moment for one `ACK` of everything that was delivered.
-    ///
-    /// Deviation (V7): one at the end of a run, riding with outgoing data, as kernels up to 6.1; newer ones count to
-    /// 32 or 256. It leaves nothing unacknowledged on an idle link.
+    /// A read run on the link ended: the moment for one `ACK` of everything that was delivered, if it is due
+    /// ([`Config::ack_after_bytes`]). One that is not yet rides with the next thing that is written, or goes out after
+    /// [`Config::ack_delay`].
     pub fn handle_read_done(&mut self, now: Time, link: LinkId) {
         let Some(node) = self.common.links.get(&link).map(|known| known.node) else {
             return;
         };
-        if let Some(mut turn) = self.turn(now, node)
-            && turn.peer.owes_ack
-        {
-            turn.queue_ack();
+        if let Some(mut turn) = self.turn(now, node) {
+            turn.read_done();
         }
     }
 
@@ -376,7 +374,7 @@ impl Engine {
     pub fn poll_transmit(&mut self, link: LinkId) -> Option<Transmit<'_>> {
         let known = self.common.links.get_mut(&link)?;
         let peer = self.peers.get_mut(&known.node)?;
-        transmit::lend(link, known, peer)
+        transmit::lend(self.common.config.node, link, known, peer)
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) would give something.

@@ -6,7 +6,8 @@ use super::ages::Ages;
 use super::alarm::Alarm;
 use super::incarnation::Received;
 use super::limiter::Limiter;
-use super::outlet::Outlet;
+use super::outlet::{Outlet, ack_frame};
+use super::owed::Owed;
 use super::send_queue::SendQueue;
 use super::uncounted::Uncounted;
 use super::view::Counters;
@@ -26,8 +27,7 @@ pub(super) struct Peer {
     pub(super) outlet: Outlet,
     pub(super) recv_next: Seq,
     pub(super) received: Received,
-    /// Something was counted or came again since the last `ACK`.
-    pub(super) owes_ack: bool,
+    pub(super) owed: Owed,
     /// Our `FIN`'s number, once it is queued.
     pub(super) fin: Option<Seq>,
     /// The peer's `FIN` has been counted.
@@ -88,6 +88,8 @@ pub(super) struct Alarms {
     pub(super) full: Alarm,
     /// Look at how old the oldest unacknowledged message is.
     pub(super) age: Alarm,
+    /// Acknowledge what has come and is not acknowledged by then.
+    pub(super) ack: Alarm,
 }
 
 impl Peer {
@@ -101,7 +103,7 @@ impl Peer {
             outlet: Outlet::default(),
             recv_next: start,
             received: Received::new(start),
-            owes_ack: false,
+            owed: Owed::default(),
             fin: None,
             peer_finished: false,
             tombstone: None,
@@ -140,6 +142,12 @@ impl Peer {
         } else {
             Membership::Member
         }
+    }
+
+    /// An `ACK` of everything received, from `own`, goes out with whatever is written next.
+    pub(super) fn queue_ack(&mut self, own: NodeId) {
+        self.owed = Owed::default();
+        self.outlet.set_ack(ack_frame(own, self.recv_next));
     }
 
     /// Whether messages to it are numbered, acknowledged and sent again.
@@ -198,6 +206,7 @@ impl Peer {
             gap_pause: _,
             full,
             age,
+            ack,
         } = self.alarms;
         let tombstone = self.tombstone.map(|tombstone| tombstone.expires);
         [
@@ -209,6 +218,7 @@ impl Peer {
             gap_reset,
             full,
             age,
+            ack,
         ]
         .into_iter()
         .filter_map(Alarm::at)

@@ -328,7 +328,7 @@ impl Turn<'_> {
     fn count(&mut self, seq: Seq, frame: &[u8]) {
         self.peer.received.count(seq, frame);
         self.peer.recv_next = seq.next();
-        self.peer.owes_ack = true;
+        self.peer.owed.count(frame.len());
         if self.peer.alarms.gap_reset.is_some() {
             self.gap_is_over();
         }
@@ -372,7 +372,7 @@ impl Turn<'_> {
         let seq = opts.seq;
         self.peer.counters.duplicates = self.peer.counters.duplicates.saturating_add(1);
         if !self.peer.received.differs(self.peer.recv_next, seq, frame) {
-            self.peer.owes_ack = true;
+            self.peer.owed.at_once();
             return Ok(None);
         }
         if self.peer.state == State::Closed && seq == self.common.config.start_seq {

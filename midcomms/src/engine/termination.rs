@@ -5,6 +5,7 @@ use dlmwire_codec::Version;
 use super::common::Departure;
 use super::incarnation::Received;
 use super::outlet::ack_frame;
+use super::owed::Owed;
 use super::peer::{Alarms, Tombstone};
 use super::turn::Turn;
 use super::{Close, Event, FenceCause, Outcome};
@@ -24,7 +25,7 @@ impl Turn<'_> {
             return Err(violation);
         }
         if cell.ack {
-            self.peer.owes_ack = true;
+            self.peer.owed.at_once();
         }
         if cell.reset {
             self.reset(outcome, cell.next);
@@ -151,6 +152,9 @@ impl Turn<'_> {
         if self.peer.alarms.age.is_due(now) {
             self.look_at_age();
         }
+        if self.peer.alarms.ack.is_due(now) {
+            self.tick();
+        }
         if self.peer.alarms.deadline.is_due(now) {
             self.peer.alarms.deadline.clear();
             self.fence_needed(FenceCause::ShutdownDeadline);
@@ -230,7 +234,7 @@ impl Turn<'_> {
         self.peer.version = None;
         self.peer.fin = None;
         self.peer.peer_finished = false;
-        self.peer.owes_ack = false;
+        self.peer.owed = Owed::default();
         self.peer.halted = false;
         self.peer.refused_full = false;
         self.peer.alarms = Alarms::default();
@@ -259,7 +263,7 @@ impl Turn<'_> {
             return;
         };
         self.leave_rest_on(sending);
-        let owes = self.peer.owes_ack || self.peer.outlet.has_ack();
+        let owes = self.peer.owed.is_some() || self.peer.outlet.has_ack();
         let numbered = self.peer.is_numbered(self.common.config.version);
         if let Some(link) = self.common.links.get_mut(&sending) {
             if owes && numbered {

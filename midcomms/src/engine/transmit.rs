@@ -3,7 +3,7 @@
 //! The order on a link: the rest of a frame that it has begun; then, at a frame boundary, what travels bare; then
 //! the queue.
 
-use dlmwire_codec::HEADER_LEN;
+use dlmwire_codec::{HEADER_LEN, NodeId};
 
 use super::Transmit;
 use super::link::{Lent, Link, Phase};
@@ -13,13 +13,21 @@ use super::turn::Turn;
 use crate::LinkId;
 use crate::state::State;
 
-/// Lends what is to be written next on `link`, and notes it there.
-pub(super) fn lend<'e>(id: LinkId, link: &'e mut Link, peer: &'e mut Peer) -> Option<Transmit<'e>> {
+/// Lends what is to be written next on `link`, and notes it there. `own` is the sender.
+pub(super) fn lend<'e>(
+    own: NodeId,
+    id: LinkId,
+    link: &'e mut Link,
+    peer: &'e mut Peer,
+) -> Option<Transmit<'e>> {
     link.lent = Lent::default();
     if link.phase == Phase::Aborting {
         return None;
     }
     let sends = peer.sending == Some(id);
+    if sends && peer.owed.is_some() && !(peer.outlet.waiting_bytes() == 0 && peer.queue.is_drained()) {
+        peer.queue_ack(own);
+    }
     let mut transmit = Transmit::new();
     let Link {
         rest,

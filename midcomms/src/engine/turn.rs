@@ -4,7 +4,6 @@ use dlmwire_codec::{Content, FrameFields, InnerFields, Options, OptsFields, Seq,
 
 use super::common::Common;
 use super::link::Phase;
-use super::outlet::ack_frame;
 use super::peer::Peer;
 use super::send::check_length;
 use super::send_queue::SEGMENT_BYTES;
@@ -146,13 +145,6 @@ impl Turn<'_> {
             .set(self.later(self.common.config.fin_resend_after));
         let deadline = self.later(self.common.config.shutdown_deadline);
         self.peer.alarms.deadline.set_first(deadline);
-    }
-
-    /// An `ACK` of everything received goes out with whatever is written next.
-    pub(super) fn queue_ack(&mut self) {
-        self.peer.owes_ack = false;
-        let frame = ack_frame(self.common.config.node, self.peer.recv_next);
-        self.peer.outlet.set_ack(frame);
     }
 
     /// The cluster manager should decide.

@@ -51,6 +51,7 @@
 mod driver;
 mod explore;
 mod kernel;
+mod late;
 mod mixed;
 mod net;
 mod pair;

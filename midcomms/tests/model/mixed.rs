@@ -5,13 +5,14 @@
 
 use dlmwire_codec::{NodeId, Seq};
 use dlmwire_midcomms::State;
+use dlmwire_midcomms::engine::Config;
 
 use crate::driver::Driver;
 use crate::explore::holds;
 use crate::kernel::{Kernel, Linux};
 use crate::side::{Loss, Side};
 use crate::world::Command::{Add, Remove, Send, Shutdown};
-use crate::world::{CLEAN, Command, Scenario, quiet};
+use crate::world::{CLEAN, Command, Scenario, late, quiet};
 
 /// A loss is reported to the kernel as an error.
 const REPORTED: &[Loss] = &[Loss::Error];
@@ -54,22 +55,30 @@ impl Case {
             (Linux::V6_12, self.shows.v6_12),
         ];
         for (linux, shows) in kernels {
-            let scenario = Scenario {
-                cuts: self.cuts,
-                one_dials: self.cuts > 0,
-                ends,
-                shows,
-                ..mixed(linux, self.losses, self.scripts)
-            };
-            holds(&format!("{linux:?}: {}", self.name), scenario);
+            // When we acknowledge makes no difference to any promise.
+            let configs = [("", quiet(1, Seq::INITIAL)), (", late", late(1, Seq::INITIAL))];
+            for (acks, config) in configs {
+                let scenario = Scenario {
+                    cuts: self.cuts,
+                    one_dials: self.cuts > 0,
+                    ends,
+                    shows,
+                    ..mixed(config, linux, self.losses, self.scripts)
+                };
+                holds(&format!("{linux:?}: {}{acks}", self.name), scenario);
+            }
         }
     }
 }
 
 /// Ours is node 0 and does the first script; it gives a termination up after two tries.
-fn mixed(linux: Linux, losses: &'static [Loss], scripts: [&'static [Command]; 2]) -> Scenario {
+fn mixed(
+    mut config: Config,
+    linux: Linux,
+    losses: &'static [Loss],
+    scripts: [&'static [Command]; 2],
+) -> Scenario {
     const DEADLINE: u64 = 1_200_000_000;
-    let mut config = quiet(1, Seq::INITIAL);
     config.shutdown_deadline = DEADLINE;
     let theirs = NodeId::new(2).expect("not 0");
     Scenario {

@@ -19,7 +19,7 @@ pub(crate) fn pair(start: Seq, scripts: [&'static [Command]; 2]) -> Scenario {
     pair_of([1, 2].map(|node| quiet(node, start)), scripts)
 }
 
-fn pair_of(configs: [Config; 2], scripts: [&'static [Command]; 2]) -> Scenario {
+pub(crate) fn pair_of(configs: [Config; 2], scripts: [&'static [Command]; 2]) -> Scenario {
     let [a, b] = [configs[0].node, configs[1].node];
     let [first, second] = configs;
     let side = |config, peer| Side::Ours(Box::new(Driver::new(config, peer)));

@@ -74,6 +74,14 @@ pub(crate) fn quiet(node: u32, start: Seq) -> Config {
     config.version_wait = NEVER;
     config.tombstone_lifetime = NEVER;
     config.close_wait_warning_after = NEVER;
+    config.ack_after_bytes = 0;
+    config
+}
+
+/// The same, but what comes is acknowledged only together with something else, or by the timer if those fire.
+pub(crate) fn late(node: u32, start: Seq) -> Config {
+    let mut config = quiet(node, start);
+    config.ack_after_bytes = 64 << 10;
     config
 }
 

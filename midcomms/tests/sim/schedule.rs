@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) unmet: Option<usize>,
     /// The driver waits for the other end's EOF after its own.
     pub(crate) linger: bool,
+    /// Each read run is acknowledged, not only what rides along, is much, or is old.
+    pub(crate) prompt_acks: bool,
 }
 
 /// One thing that happens at a moment.
@@ -106,8 +108,10 @@ impl Schedule {
             90..96 => 4,
             _ => NODES_MAX,
         };
+        let seed = rng.next();
         let setup = Setup {
-            seed: rng.next(),
+            seed,
+            prompt_acks: seed & 1 == 0,
             nodes,
             start_seq: rng.pick(&STARTS),
             old_node: rng.chance(8).then(|| rng.below(nodes as u64) as usize),

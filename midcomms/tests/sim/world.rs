@@ -282,6 +282,9 @@ impl World {
             config.version = Version::V3_1;
         }
         config.links_per_peer_max = self.setup.links_max;
+        if self.setup.prompt_acks {
+            config.ack_after_bytes = 0;
+        }
         if self.setup.impatient {
             config.unacked_age_max = 400 * MS;
             config.fin_resend_after = 60 * MS;

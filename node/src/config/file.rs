@@ -17,6 +17,7 @@
 //! | `bare_bytes_max` | 65536 | bytes of frames that wait outside the send queue because they travel bare |
 //! | `handle_queue_bytes_max` | 1048576 | bytes that handles may have waiting per peer |
 //! | `read_buffer_bytes` | 262144 | bytes that are read at once |
+//! | `ack_after_bytes` | 32768 | bytes that are acknowledged at the end of the read that brought them; 0 acknowledges each |
 //! | `links_per_peer_max` | 4 | links that a peer may have at once |
 //! | `recover_timer_ms` | 5000 | how long an unanswered STATUS waits |
 //! | `partial_frame_deadline_ms` | 30000 | how old an incomplete frame may be |
@@ -29,6 +30,7 @@
 //! | `unacked_age_ms_max` | 30000 | age of an unacknowledged message at which fencing is asked for |
 //! | `version_wait_ms` | 5000 | how long a shutdown waits for a peer whose version is not known |
 //! | `gap_reset_after_ms` | 500 | how long a number may be missing before the peer's links are reset, then doubled |
+//! | `ack_delay_ms` | 100 | how long what came may stay unacknowledged when nothing takes the `ACK` along |
 //! | `fin_resend_after_ms` | 500 | how long an unacknowledged `FIN` waits before the queue is sent again, then doubled |
 //! | `tombstone_lifetime_ms` | 60000 | how long a finished conversation is remembered to answer a repeated `FIN` |
 //! | `close_wait_warning_after_ms` | 30000 | when a missing removal of a finished peer is reported |
@@ -187,6 +189,8 @@ struct Keys {
     unacked_age_ms_max: Option<u64>,
     version_wait_ms: Option<u64>,
     gap_reset_after_ms: Option<u64>,
+    ack_after_bytes: Option<usize>,
+    ack_delay_ms: Option<u64>,
     fin_resend_after_ms: Option<u64>,
     tombstone_lifetime_ms: Option<u64>,
     close_wait_warning_after_ms: Option<u64>,
@@ -280,6 +284,8 @@ impl Keys {
         engine.unacked_age_max = nanoseconds(self.unacked_age_ms_max, engine.unacked_age_max);
         engine.version_wait = nanoseconds(self.version_wait_ms, engine.version_wait);
         engine.gap_reset_after = nanoseconds(self.gap_reset_after_ms, engine.gap_reset_after);
+        engine.ack_after_bytes = self.ack_after_bytes.unwrap_or(engine.ack_after_bytes);
+        engine.ack_delay = nanoseconds(self.ack_delay_ms, engine.ack_delay);
         engine.fin_resend_after = nanoseconds(self.fin_resend_after_ms, engine.fin_resend_after);
         engine.tombstone_lifetime = nanoseconds(self.tombstone_lifetime_ms, engine.tombstone_lifetime);
         engine.close_wait_warning_after =

@@ -99,6 +99,8 @@ impl<'a> Partner<'a> {
         config.links_per_peer_max = LINKS_PER_PEER_MAX;
         config.queue_bytes_max = QUEUE_BYTES_MAX;
         config.bare_bytes_max = QUEUE_BYTES_MAX;
+        // Every run that a kernel acknowledged is to be compared.
+        config.ack_after_bytes = 0;
         let engine = match Engine::new(config) {
             Ok(engine) => engine,
             Err(error) => unreachable!("these bounds are wide enough: {error}"),

@@ -70,6 +70,8 @@ impl Script {
     pub(super) fn starting_at(start: u32) -> Self {
         Self::new(Config {
             start_seq: Seq::new(start),
+            // What comes is acknowledged at once, so that a script need not wait for it.
+            ack_after_bytes: 0,
             ..Config::new(us())
         })
     }

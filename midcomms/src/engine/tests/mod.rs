@@ -2,6 +2,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a panic is how a test reports")]
 
+mod acknowledgement;
 mod delivery;
 mod fixture;
 mod links;

@@ -78,14 +78,18 @@ impl MsgTemplate {
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
         let (length, mut out) = Writer::frame(out, Self::wrapped_len(tail))?;
-        let outer: &mut [u8; OPTS_HEADER_LEN] = out.fixed();
-        outer.copy_from_slice(&self.wrapped[..OPTS_HEADER_LEN]);
-        outer[4..8].copy_from_slice(&seq.get().to_le_bytes());
-        outer[12..14].copy_from_slice(&length.to_le_bytes());
+        let head: &mut [u8; WRAPPED_LEN] = out.fixed();
+        *head = self.wrapped;
+        head[4..8].copy_from_slice(&seq.get().to_le_bytes());
+        head[12..14].copy_from_slice(&length.to_le_bytes());
+        let Some(msg) = head.last_chunk_mut() else {
+            unreachable!("the head ends in the message's");
+        };
         // The upper bytes are 0, for it is part of a length that fits into 16 bits.
         let [low, high, ..] = Self::bare_len(tail).to_le_bytes();
-        let inner_length = u16::from_le_bytes([low, high]);
-        self.write(inner_length, lockspace, nodeid, tail, out);
+        fill_in(msg, [low, high], lockspace, nodeid);
+        out.put(tail);
+        out.finish();
         Ok(length.into())
     }
 
@@ -102,21 +106,22 @@ impl MsgTemplate {
         tail: &[u8],
         out: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        let (length, out) = Writer::frame(out, Self::bare_len(tail))?;
-        self.write(length, lockspace, nodeid, tail, out);
-        Ok(length.into())
-    }
-
-    #[inline(always)]
-    fn write(&self, length: u16, lockspace: LockspaceId, nodeid: u32, tail: &[u8], mut out: Writer<'_>) {
+        let (length, mut out) = Writer::frame(out, Self::bare_len(tail))?;
         let msg: &mut [u8; MSG_LEN] = out.fixed();
         msg.copy_from_slice(&self.wrapped[OPTS_HEADER_LEN..]);
-        msg[4..8].copy_from_slice(&lockspace.get().to_le_bytes());
-        msg[12..14].copy_from_slice(&length.to_le_bytes());
-        msg[AT_NODEID..AT_NODEID + 4].copy_from_slice(&nodeid.to_le_bytes());
+        fill_in(msg, length.to_le_bytes(), lockspace, nodeid);
         out.put(tail);
         out.finish();
+        Ok(length.into())
     }
+}
+
+/// What a message has of its own, in the fixed part of a `DLM_MSG`.
+#[inline(always)]
+fn fill_in(msg: &mut [u8; MSG_LEN], length: [u8; 2], lockspace: LockspaceId, nodeid: u32) {
+    msg[4..8].copy_from_slice(&lockspace.get().to_le_bytes());
+    msg[12..14].copy_from_slice(&length);
+    msg[AT_NODEID..AT_NODEID + 4].copy_from_slice(&nodeid.to_le_bytes());
 }
 
 /// Where `m_nodeid` stands, behind `m_type`.

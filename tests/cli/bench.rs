@@ -45,11 +45,11 @@ fn bench_measures_every_pattern_beside_plain_sockets() {
                 .find(|row| row["pattern"] == pattern && row["program"] == program)
                 .unwrap_or_else(|| panic!("{pattern} of {program}"))
         };
-        let yardstick = match pattern {
-            "pingpong" | "fanin" => "raw",
-            _ => "raw-r1",
+        let (yardstick, wide) = match pattern {
+            "pingpong" | "fanin" => ("raw", "raw-wide"),
+            _ => ("raw-r1", "raw-r1-wide"),
         };
-        for program in [yardstick, "mem", "tcp"] {
+        for program in [yardstick, wide, "mem", "tcp"] {
             let row = of(program);
             assert!(row["messages_per_second"]["median"].as_f64() > Some(0.0), "{row}");
             assert!(

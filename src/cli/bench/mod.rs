@@ -40,6 +40,7 @@ What is measured:
                read: what one would write by hand for the same promise
   raw-r1-wide  the same with frames as long as ours, which carry a DLM_MSG of 88 bytes each
   raw          ping-pong by epoll, read and write; fan-in of 32 messages per write
+  raw-wide     the same with frames as long as ours
 
   Measured alone (--transport sctp), SCTP is compared with plain SCTP sockets that write 4096 bytes at
   once, as nodes and kernels do; else the plain sockets are TCP's.

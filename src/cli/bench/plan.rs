@@ -55,6 +55,8 @@ enum Program {
     /// With frames as long as a node's.
     NumberedWide,
     Raw,
+    /// With frames as long as a node's.
+    RawWide,
     Nodes(Carrier),
 }
 
@@ -98,6 +100,7 @@ impl Program {
             Self::Numbered => "raw-r1",
             Self::NumberedWide => "raw-r1-wide",
             Self::Raw => "raw",
+            Self::RawWide => "raw-wide",
             Self::Nodes(carrier) => carrier.name(),
         }
     }
@@ -177,7 +180,7 @@ impl Plan {
         let raw: &[Program] = match pattern {
             Pattern::Stream => &[Program::Numbered, Program::Unnumbered, Program::NumberedWide],
             Pattern::Handle => &[Program::Numbered, Program::NumberedWide],
-            Pattern::Pingpong | Pattern::Fanin => &[Program::Raw],
+            Pattern::Pingpong | Pattern::Fanin => &[Program::Raw, Program::RawWide],
         };
         let one_core = match self.cores {
             Cores::Auto => !matches!(pattern, Pattern::Stream | Pattern::Handle),
@@ -196,8 +199,10 @@ impl Plan {
     }
 
     fn measure(&self, case: &Case) -> Result<[End; 2], Failure> {
-        let wide = matches!(case.program, Program::NumberedWide | Program::Nodes(_));
-        let head = if wide { FRAME_OVERHEAD_BYTES } else { HEAD_BYTES };
+        let head = match case.program {
+            Program::Unnumbered | Program::Numbered | Program::Raw => HEAD_BYTES,
+            Program::NumberedWide | Program::RawWide | Program::Nodes(_) => FRAME_OVERHEAD_BYTES,
+        };
         let setup = Setup {
             wire: self.wire(),
             frame_bytes: head + case.payload_bytes,
@@ -220,8 +225,10 @@ impl Plan {
         Ok(match (case.program, case.pattern) {
             (Program::Unnumbered, _) => raw::stream::unnumbered(&setup)?,
             (Program::Numbered | Program::NumberedWide, _) => raw::stream::numbered(&setup)?,
-            (Program::Raw, Pattern::Fanin) => raw::fan_in::run(&setup, case.connections, FAN_IN_PER_WRITE)?,
-            (Program::Raw, _) => raw::ping_pong::run(&setup)?,
+            (Program::Raw | Program::RawWide, Pattern::Fanin) => {
+                raw::fan_in::run(&setup, case.connections, FAN_IN_PER_WRITE)?
+            }
+            (Program::Raw | Program::RawWide, _) => raw::ping_pong::run(&setup)?,
             (Program::Nodes(carrier), _) => nodes::run(carrier, traffic, case.payload_bytes, &setup)?,
         })
     }

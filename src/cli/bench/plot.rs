@@ -16,7 +16,7 @@ const TITLE: (&str, u32) = ("sans-serif", 19);
 fn color_of(program: &str) -> RGBColor {
     match program {
         "raw-r0" => RGBColor(0xb8, 0xb8, 0xb8),
-        "raw-r1-wide" => RGBColor(0x84, 0x84, 0x84),
+        "raw-r1-wide" | "raw-wide" => RGBColor(0x84, 0x84, 0x84),
         "mem" => RGBColor(0x1f, 0x77, 0xb4),
         "tcp" => RGBColor(0xd6, 0x5f, 0x0e),
         "sctp" => RGBColor(0x2c, 0x8a, 0x4b),

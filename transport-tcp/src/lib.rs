@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod alarm;
 mod error;
 mod line;
 mod listener;

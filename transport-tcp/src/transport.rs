@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::CAPABILITIES;
+use crate::alarm::Alarm;
 use crate::error::in_operation;
 use crate::line::{Again, Far, Line, TcpLink};
 use crate::listener::Listener;
@@ -24,10 +25,11 @@ const EVENTS_MAX: usize = 1024;
 
 const LISTENER: mio::Token = mio::Token(usize::MAX);
 const WAKER: mio::Token = mio::Token(usize::MAX - 1);
+const ALARM: mio::Token = mio::Token(usize::MAX - 2);
 
 /// Dials and accepts over TCP.
 ///
-/// Tokens must fit the machine's word; the two greatest values are its own.
+/// Tokens must fit the machine's word; the three greatest values are its own.
 pub struct TcpTransport {
     roster: Roster,
     options: Options,
@@ -35,6 +37,7 @@ pub struct TcpTransport {
     events: Events,
     listener: Listener,
     waker: Waker,
+    alarm: Alarm,
     lines: HashMap<mio::Token, Weak<Line>>,
     /// How many lines there may be before dropped ones are swept out.
     sweep_at: usize,
@@ -59,6 +62,7 @@ impl TcpTransport {
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
         // It fails only when the queue is gone, and with it who waits.
         let waker = Waker::new(move || drop(waker.wake()));
+        let alarm = Alarm::new(poll.registry(), ALARM).map_err(|e| in_operation("create a timer", e))?;
         Ok(Self {
             roster,
             options,
@@ -66,6 +70,7 @@ impl TcpTransport {
             events: Events::with_capacity(EVENTS_MAX),
             listener,
             waker,
+            alarm,
             lines: HashMap::new(),
             sweep_at: 64,
             again: Again::default(),
@@ -90,8 +95,8 @@ impl TcpTransport {
 
     fn name(&self, token: Token) -> io::Result<mio::Token> {
         let name = usize::try_from(token.0).ok().map(mio::Token);
-        let Some(name) = name.filter(|name| *name < WAKER) else {
-            let text = format!("token {} is greater than {}", token.0, WAKER.0 - 1);
+        let Some(name) = name.filter(|name| *name < ALARM) else {
+            let text = format!("token {} is greater than {}", token.0, ALARM.0 - 1);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         };
         if self.lines.get(&name).is_some_and(|line| line.strong_count() > 0) {
@@ -193,6 +198,7 @@ impl Transport for TcpTransport {
         } else {
             Some(Duration::ZERO)
         };
+        let timeout = self.alarm.cover(timeout);
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => self.events.clear(),
             outcome => outcome.map_err(|e| in_operation("wait for readiness", e))?,
@@ -202,6 +208,7 @@ impl Transport for TcpTransport {
             match event.token() {
                 LISTENER => incoming = true,
                 WAKER => {}
+                ALARM => self.alarm.rang(),
                 name => {
                     if let Some(line) = self.lines.get(&name).and_then(Weak::upgrade) {
                         line.tell(event, ready);

@@ -1,0 +1,196 @@
+//! What ends a long wait: one timer that is set for many of them.
+//!
+//! A timeout given to the system is a timer started and stopped for each wait, a fortieth of a round trip over
+//! loopback. In a busy loop nearly every wait ends long before it, so that an alarm that is set already rings early
+//! enough for the next ones, too. A wait that it ends early is one that ends with nothing, of which there is at most
+//! one for every time that it is set.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::{Interest, Registry, Token};
+
+/// Shorter waits get a timeout of their own: the alarm would be set for each of them.
+const LEAST: Duration = Duration::from_millis(10);
+
+/// A timer that makes the event queue ready.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    timer: Timer,
+    /// Not later than it will ring, if it is set.
+    rings: Option<Instant>,
+}
+
+impl Alarm {
+    /// One that is not set, told as `token`.
+    pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+        Ok(Self {
+            timer: Timer::new(registry, token)?,
+            rings: None,
+        })
+    }
+
+    /// Sees to the end of a wait of `timeout`, and gives what is left for the system to see to.
+    pub(crate) fn cover(&mut self, timeout: Option<Duration>) -> Option<Duration> {
+        let timeout = timeout?;
+        if timeout < LEAST {
+            return Some(timeout);
+        }
+        let now = Instant::now();
+        let by = now.checked_add(timeout);
+        // One that should have rung is as good as none: it may have been told before.
+        if self
+            .rings
+            .is_some_and(|rings| now < rings && by.is_none_or(|by| rings <= by))
+        {
+            return None;
+        }
+        self.rings = by.filter(|_| self.timer.set(timeout));
+        if self.rings.is_some() { None } else { Some(timeout) }
+    }
+
+    /// It has been told.
+    pub(crate) const fn rang(&mut self) {
+        self.rings = None;
+    }
+}
+
+/// The system's timer.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+struct Timer(std::os::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Timer {
+    fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+        use std::os::fd::AsRawFd;
+
+        use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
+
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?;
+        registry.register(
+            &mut mio::unix::SourceFd(&timer.as_raw_fd()),
+            token,
+            Interest::READABLE,
+        )?;
+        Ok(Self(timer))
+    }
+
+    /// Lets it ring once after `delay` and no more for what was set before; says whether it will. Nothing need be read:
+    /// each ring is told by itself.
+    fn set(&self, delay: Duration) -> bool {
+        use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
+
+        let Ok(it_value) = Timespec::try_from(delay) else {
+            return false;
+        };
+        let once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value,
+        };
+        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once).is_ok()
+    }
+}
+
+/// Elsewhere every wait has its own timeout.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+struct Timer;
+
+#[cfg(not(target_os = "linux"))]
+impl Timer {
+    #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
+    fn new(_: &Registry, _: Token) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    fn set(&self, _: Duration) -> bool {
+        false
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn alarm() -> (Poll, Alarm) {
+        let poll = Poll::new().expect("an event queue");
+        let alarm = Alarm::new(poll.registry(), Token(7)).expect("a timer");
+        (poll, alarm)
+    }
+
+    /// Waits as the transport does, and says whether the alarm ended it.
+    fn wait(poll: &mut Poll, alarm: &mut Alarm, timeout: Duration) -> bool {
+        let left = alarm.cover(Some(timeout));
+        let mut events = Events::with_capacity(8);
+        poll.poll(&mut events, Some(left.unwrap_or(DEADLINE)))
+            .expect("a wait");
+        let told = !events.is_empty();
+        if told {
+            alarm.rang();
+        }
+        told
+    }
+
+    #[test]
+    fn waits_that_end_early_set_the_alarm_once() {
+        let (_poll, mut alarm) = alarm();
+        assert_eq!(alarm.cover(Some(HOUR)), None);
+        let set = alarm.rings;
+        assert!(set.is_some());
+        for _ in 0..1000 {
+            assert_eq!(alarm.cover(Some(HOUR)), None);
+        }
+        assert_eq!(alarm.rings, set);
+    }
+
+    #[test]
+    fn short_and_endless_waits_leave_the_alarm_alone() {
+        let (_poll, mut alarm) = alarm();
+        for timeout in [None, Some(Duration::ZERO), Some(Duration::from_millis(1))] {
+            assert_eq!(alarm.cover(timeout), timeout);
+        }
+        assert_eq!(alarm.rings, None);
+    }
+
+    #[test]
+    fn each_of_several_waits_for_nothing_ends() {
+        let (mut poll, mut alarm) = alarm();
+        for _ in 0..3 {
+            assert!(wait(&mut poll, &mut alarm, 2 * LEAST), "nobody rang");
+        }
+    }
+
+    #[test]
+    fn alarm_that_is_set_too_late_is_set_again() {
+        let (mut poll, mut alarm) = alarm();
+        assert_eq!(alarm.cover(Some(HOUR)), None);
+        assert!(wait(&mut poll, &mut alarm, 2 * LEAST), "nobody rang");
+    }
+
+    #[test]
+    fn alarm_that_rang_while_nobody_waited_ends_no_later_wait() {
+        let (mut poll, mut alarm) = alarm();
+        assert_eq!(alarm.cover(Some(LEAST)), None);
+        std::thread::sleep(2 * LEAST);
+        assert_eq!(alarm.cover(Some(HOUR)), None);
+        let mut events = Events::with_capacity(8);
+        poll.poll(&mut events, Some(Duration::ZERO)).expect("a wait");
+        assert!(events.is_empty(), "told for nothing");
+        assert!(wait(&mut poll, &mut alarm, LEAST), "nobody rang");
+    }
+
+    #[test]
+    fn longest_wait_is_left_to_the_system() {
+        let (_poll, mut alarm) = alarm();
+        assert_eq!(alarm.cover(Some(Duration::MAX)), Some(Duration::MAX));
+    }
+}

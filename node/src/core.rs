@@ -220,6 +220,12 @@ impl Core {
         self.touch(node);
     }
 
+    /// A link of the peer that is up, by its place, and how many there are.
+    pub(crate) fn link_of(&self, node: NodeId, at: usize) -> Option<(LinkId, usize)> {
+        let links = &self.peers.get(&node)?.links;
+        Some((*links.get(at)?, links.len()))
+    }
+
     /// Notes that the peer may have something to write.
     pub(crate) fn touch(&mut self, node: NodeId) {
         // As in every run of messages to one peer.

@@ -1,7 +1,10 @@
 //! What handles and the loop share: one lock, held for an append or a swap and never across a callback.
 //!
 //! Messages wait in one byte arena per peer, commands in one queue. A handle wakes the loop only if the loop
-//! sleeps, so a burst of sends costs one wake. Everything is bounded: arenas in bytes, commands in number.
+//! sleeps, so a burst of sends costs one wake; a loop for which nothing waits does not take the lock ([`bell`]).
+//! Everything is bounded: arenas in bytes, commands in number.
+
+mod bell;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::SyncSender;
@@ -15,6 +18,7 @@ use dlmwire_transport::{Roster, Waker};
 use crate::HandleError;
 use crate::arena::{self, ENTRY_BYTES, entries};
 use crate::status::NodeStatus;
+use bell::Bell;
 
 /// Commands that may wait for the loop at once.
 const COMMANDS_MAX: usize = 1024;
@@ -29,6 +33,8 @@ pub(crate) struct Shared {
     queue_bytes_max: usize,
     waker: Waker,
     mailbox: Mutex<Mailbox>,
+    /// Whether the loop has to look into the mailbox.
+    bell: Bell,
     changed: Condvar,
 }
 
@@ -40,8 +46,6 @@ pub(crate) struct Mailbox {
     filled: Vec<NodeId>,
     commands: VecDeque<Command>,
     spare: Vec<Vec<u8>>,
-    /// The loop works, or has been woken: whoever adds something need not wake it.
-    awake: bool,
     waiting: usize,
     phase: Phase,
     shutdown: Option<Outcome>,
@@ -108,6 +112,7 @@ impl Shared {
             queue_bytes_max,
             waker,
             mailbox: Mutex::default(),
+            bell: Bell::default(),
             changed: Condvar::new(),
         }
     }
@@ -275,9 +280,9 @@ impl Shared {
         }
     }
 
-    /// Wakes the loop if it sleeps, after the lock is gone.
-    fn wake(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
-        let asleep = !std::mem::replace(&mut mailbox.awake, true);
+    /// Tells the loop of what has been added, and wakes it if it sleeps, after the lock is gone.
+    fn wake(&self, mailbox: MutexGuard<'_, Mailbox>) {
+        let asleep = self.bell.ring();
         drop(mailbox);
         if asleep {
             self.waker.wake();
@@ -288,17 +293,19 @@ impl Shared {
 
     /// Whether the loop may sleep; from now on handles wake it.
     pub(crate) fn fall_asleep(&self) -> bool {
-        let mut mailbox = self.lock();
-        let nothing =
-            mailbox.commands.is_empty() && mailbox.filled.is_empty() && mailbox.phase != Phase::Stopping;
-        mailbox.awake = !nothing;
-        nothing
+        self.bell.fall_asleep()
     }
 
     /// Takes what waits: commands and the names of the peers with filled arenas.
     pub(crate) fn take(&self, taken: &mut Taken) {
+        if !self.bell.get_up() {
+            return;
+        }
         let mut mailbox = self.lock();
-        mailbox.awake = true;
+        // Whoever is to stop does not sleep any more.
+        if mailbox.phase != Phase::Stopping {
+            self.bell.answer();
+        }
         std::mem::swap(&mut mailbox.commands, &mut taken.commands);
         for command in &taken.commands {
             if let Command::RemoveMember(node, _, before) = command
@@ -390,7 +397,7 @@ impl Shared {
     pub(crate) fn end(&self) {
         let mut mailbox = self.lock();
         mailbox.phase = Phase::Ended;
-        mailbox.awake = true;
+        self.bell.get_up();
         mailbox.commands.clear();
         mailbox.filled.clear();
         mailbox.peers.clear();

@@ -123,7 +123,14 @@ pub(crate) struct Line {
 
 /// What is still to be told as readable, though the system tells it no more.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Again(Arc<Mutex<Vec<Token>>>);
+pub(crate) struct Again(Arc<Repeats>);
+
+#[derive(Default, Debug)]
+struct Repeats {
+    /// There are some: most waits need not take the lock.
+    any: AtomicBool,
+    tokens: Mutex<Vec<Token>>,
+}
 
 /// Who is at the other end, and what of.
 pub(crate) struct Far {
@@ -206,11 +213,18 @@ impl Line {
 
 impl Again {
     pub(crate) fn take(&self) -> Vec<Token> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        if !self.0.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.any.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *tokens)
     }
 
     fn push(&self, token: Token) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(token);
+        let mut tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.push(token);
+        self.0.any.store(true, Ordering::Release);
     }
 }
 

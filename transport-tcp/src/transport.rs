@@ -1,6 +1,6 @@
 //! Dialing, accepting, and waiting for readiness.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdStream};
@@ -38,7 +38,7 @@ pub struct TcpTransport {
     listener: Listener,
     waker: Waker,
     alarm: Alarm,
-    lines: HashMap<mio::Token, Weak<Line>>,
+    lines: BTreeMap<mio::Token, Weak<Line>>,
     /// How many lines there may be before dropped ones are swept out.
     sweep_at: usize,
     again: Again,
@@ -71,7 +71,7 @@ impl TcpTransport {
             listener,
             waker,
             alarm,
-            lines: HashMap::new(),
+            lines: BTreeMap::new(),
             sweep_at: 64,
             again: Again::default(),
             refused: 0,
@@ -207,8 +207,7 @@ impl Transport for TcpTransport {
         for event in &self.events {
             match event.token() {
                 LISTENER => incoming = true,
-                WAKER => {}
-                ALARM => self.alarm.rang(),
+                WAKER | ALARM => {}
                 name => {
                     if let Some(line) = self.lines.get(&name).and_then(Weak::upgrade) {
                         line.tell(event, ready);

@@ -345,16 +345,14 @@ impl<T: Transport> Node<T> {
                 break;
             };
             let mut at = 0;
-            while let Some(id) = self
-                .core
-                .peers
-                .get(&node)
-                .and_then(|peer| peer.links.get(at))
-                .copied()
-            {
-                at += 1;
-                if self.write_link(id) == Wrote::Lost {
-                    at = 0;
+            while let Some((id, links)) = self.core.link_of(node, at) {
+                at = match self.write_link(id) {
+                    Wrote::Fine => at + 1,
+                    Wrote::Lost => 0,
+                };
+                // As nearly always: the peer is not looked up once more.
+                if at == links {
+                    break;
                 }
             }
         }
@@ -374,7 +372,10 @@ impl<T: Transport> Node<T> {
         }
         for _ in 0..WRITES_PER_TURN_MAX {
             let Some(transmit) = self.core.engine.poll_transmit(id) else {
-                return self.written(id);
+                let Phase::Flushing { by } = slot.phase else {
+                    return Wrote::Fine;
+                };
+                return self.flushed(id, by);
             };
             let offered = transmit.len();
             match slot.link.send(transmit.slices()) {
@@ -410,12 +411,9 @@ impl<T: Transport> Node<T> {
         }
     }
 
-    /// Nothing is left to write: a link that is to be closed is closed now, so that the peer gets everything.
-    fn written(&mut self, id: LinkId) -> Wrote {
+    /// Nothing is left to write on a link that is to be closed: it is closed now, so that the peer gets everything.
+    fn flushed(&mut self, id: LinkId, by: Time) -> Wrote {
         let Some(slot) = self.links.get_mut(&id) else {
-            return Wrote::Fine;
-        };
-        let Phase::Flushing { by } = slot.phase else {
             return Wrote::Fine;
         };
         // Without half-close the peer may still have sent what it now never sends again: it is heard to the end, too.

@@ -17,8 +17,15 @@ const LEAST: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Alarm {
     timer: Timer,
-    /// Not later than it will ring, if it is set.
-    rings: Option<Instant>,
+    /// What it is set for, until it is told.
+    set: Option<Set>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Set {
+    delay: Duration,
+    /// Not later than it will ring.
+    rings: Instant,
 }
 
 impl Alarm {
@@ -26,7 +33,7 @@ impl Alarm {
     pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         Ok(Self {
             timer: Timer::new(registry, token)?,
-            rings: None,
+            set: None,
         })
     }
 
@@ -36,17 +43,30 @@ impl Alarm {
         if timeout < LEAST {
             return Some(timeout);
         }
-        let now = Instant::now();
-        let by = now.checked_add(timeout);
-        // One that should have rung by now is as good as none: it has been told, or is not told any more once it is set.
-        if self
-            .rings
-            .is_some_and(|rings| now < rings && by.is_none_or(|by| rings <= by))
-        {
+        if self.set.is_some_and(|set| set.is_early_enough(timeout)) {
             return None;
         }
-        self.rings = by.filter(|_| self.timer.set(timeout));
-        if self.rings.is_some() { None } else { Some(timeout) }
+        let rings = Instant::now().checked_add(timeout);
+        self.set = rings.filter(|_| self.timer.set(timeout)).map(|rings| Set {
+            delay: timeout,
+            rings,
+        });
+        if self.set.is_some() { None } else { Some(timeout) }
+    }
+
+    /// It rang and has been told.
+    pub(crate) const fn told(&mut self) {
+        self.set = None;
+    }
+}
+
+impl Set {
+    fn is_early_enough(self, timeout: Duration) -> bool {
+        // One that was set before, for as short a wait, is so without a look at the clock.
+        self.delay <= timeout
+            || Instant::now()
+                .checked_add(timeout)
+                .is_none_or(|by| self.rings <= by)
     }
 }
 
@@ -128,19 +148,36 @@ mod tests {
         let mut events = Events::with_capacity(8);
         poll.poll(&mut events, Some(left.unwrap_or(DEADLINE)))
             .expect("a wait");
-        !events.is_empty()
+        let told = !events.is_empty();
+        if told {
+            alarm.told();
+        }
+        told
     }
 
     #[test]
     fn waits_that_end_early_set_the_alarm_once() {
         let (_poll, mut alarm) = alarm();
         assert_eq!(alarm.cover(Some(HOUR)), None);
-        let set = alarm.rings;
+        let set = alarm.set;
         assert!(set.is_some());
         for _ in 0..1000 {
             assert_eq!(alarm.cover(Some(HOUR)), None);
         }
-        assert_eq!(alarm.rings, set);
+        assert_eq!(alarm.set, set);
+    }
+
+    #[test]
+    fn waits_for_one_moment_set_the_alarm_once() {
+        let (_poll, mut alarm) = alarm();
+        assert_eq!(alarm.cover(Some(HOUR)), None);
+        let set = alarm.set.expect("it is set");
+        for _ in 0..1000 {
+            // Later than the alarm, though the wait is shorter.
+            let left = set.rings.saturating_duration_since(Instant::now()) + Duration::from_nanos(1);
+            assert_eq!(alarm.cover(Some(left)), None);
+        }
+        assert_eq!(alarm.set, Some(set));
     }
 
     #[test]
@@ -149,7 +186,7 @@ mod tests {
         for timeout in [None, Some(Duration::ZERO), Some(Duration::from_millis(1))] {
             assert_eq!(alarm.cover(timeout), timeout);
         }
-        assert_eq!(alarm.rings, None);
+        assert_eq!(alarm.set, None);
     }
 
     #[test]
@@ -168,14 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn alarm_that_rang_while_nobody_waited_ends_no_later_wait() {
+    fn alarm_that_rang_while_nobody_waited_ends_one_wait_early_and_no_more() {
         let (mut poll, mut alarm) = alarm();
         assert_eq!(alarm.cover(Some(LEAST)), None);
         std::thread::sleep(2 * LEAST);
+        assert!(wait(&mut poll, &mut alarm, HOUR), "nobody rang");
         assert_eq!(alarm.cover(Some(HOUR)), None);
         let mut events = Events::with_capacity(8);
         poll.poll(&mut events, Some(Duration::ZERO)).expect("a wait");
-        assert!(events.is_empty(), "told for nothing");
+        assert!(events.is_empty(), "told twice");
         assert!(wait(&mut poll, &mut alarm, LEAST), "nobody rang");
     }
 

@@ -207,7 +207,8 @@ impl Transport for TcpTransport {
         for event in &self.events {
             match event.token() {
                 LISTENER => incoming = true,
-                WAKER | ALARM => {}
+                WAKER => {}
+                ALARM => self.alarm.told(),
                 name => {
                     if let Some(line) = self.lines.get(&name).and_then(Weak::upgrade) {
                         line.tell(event, ready);

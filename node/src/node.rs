@@ -222,10 +222,12 @@ impl<T: Transport> Node<T> {
 
     /// How long to wait: not at all if there is something to do. Handles wake the loop from here on.
     fn sleep(&self, timeout: Duration) -> Duration {
-        let busy = !self.readable.is_empty()
+        let busy = timeout.is_zero()
+            || !self.readable.is_empty()
             || !self.core.touched.is_empty()
             || !self.core.notices.is_empty()
-            || !self.core.abandoned.is_empty();
+            || !self.core.abandoned.is_empty()
+            || self.core.wake_at.is_some_and(|at| at <= self.core.now);
         if busy || !self.core.shared.fall_asleep() {
             return Duration::ZERO;
         }

@@ -3,12 +3,12 @@
 //! A timeout given to the system is a timer started and stopped for each wait, a fortieth of a round trip over
 //! loopback. In a busy loop nearly every wait ends long before it, so that an alarm that is set already rings early
 //! enough for the next ones, too. A wait that it ends early is one that ends with nothing, of which there is at most
-//! one for every time that it is set.
+//! one for every time that it is set. Where the system gives no such timer, every wait has its own timeout.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
 /// Shorter waits get a timeout of their own: the alarm would be set for each of them.
 const LEAST: Duration = Duration::from_millis(10);
@@ -16,7 +16,7 @@ const LEAST: Duration = Duration::from_millis(10);
 /// A timer that makes the event queue ready.
 #[derive(Debug)]
 pub(crate) struct Alarm {
-    timer: Timer,
+    timer: Option<Timer>,
     /// What it is set for, until it is told.
     set: Option<Set>,
 }
@@ -30,11 +30,11 @@ struct Set {
 
 impl Alarm {
     /// One that is not set, told as `token`.
-    pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
-        Ok(Self {
-            timer: Timer::new(registry, token)?,
+    pub(crate) fn new(registry: &Registry, token: Token) -> Self {
+        Self {
+            timer: Timer::new(registry, token).ok(),
             set: None,
-        })
+        }
     }
 
     /// Sees to the end of a wait of `timeout`, and gives what is left for the system to see to.
@@ -46,11 +46,7 @@ impl Alarm {
         if self.set.is_some_and(|set| set.is_early_enough(timeout)) {
             return None;
         }
-        let rings = Instant::now().checked_add(timeout);
-        self.set = rings.filter(|_| self.timer.set(timeout)).map(|rings| Set {
-            delay: timeout,
-            rings,
-        });
+        self.set = self.timer.as_ref().and_then(|timer| timer.set(timeout));
         if self.set.is_some() { None } else { Some(timeout) }
     }
 
@@ -80,50 +76,46 @@ impl Timer {
     fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         use std::os::fd::AsRawFd;
 
+        use mio::Interest;
+        use mio::unix::SourceFd;
         use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,
             TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
         )?;
-        registry.register(
-            &mut mio::unix::SourceFd(&timer.as_raw_fd()),
-            token,
-            Interest::READABLE,
-        )?;
+        registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
         Ok(Self(timer))
     }
 
-    /// Lets it ring once after `delay` and no more for what was set before; says whether it will. Nothing need be read:
-    /// each ring is told by itself.
-    fn set(&self, delay: Duration) -> bool {
+    /// Lets it ring once after `delay`, and no more for what was set before; `None` if it will not. Nothing need be
+    /// read: each ring is told by itself.
+    fn set(&self, delay: Duration) -> Option<Set> {
         use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
-        let Ok(it_value) = Timespec::try_from(delay) else {
-            return false;
-        };
+        let rings = Instant::now().checked_add(delay)?;
         let once = Itimerspec {
             it_interval: Timespec::default(),
-            it_value,
+            it_value: Timespec::try_from(delay).ok()?,
         };
-        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once).is_ok()
+        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once).ok()?;
+        Some(Set { delay, rings })
     }
 }
 
-/// Elsewhere every wait has its own timeout.
+/// Elsewhere there is none.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
-struct Timer;
+enum Timer {}
 
 #[cfg(not(target_os = "linux"))]
 impl Timer {
-    #[expect(clippy::unnecessary_wraps, reason = "as on Linux")]
     fn new(_: &Registry, _: Token) -> io::Result<Self> {
-        Ok(Self)
+        Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn set(&self, _: Duration) -> bool {
-        false
+    fn set(&self, _: Duration) -> Option<Set> {
+        match *self {}
     }
 }
 
@@ -138,7 +130,7 @@ mod tests {
 
     fn alarm() -> (Poll, Alarm) {
         let poll = Poll::new().expect("an event queue");
-        let alarm = Alarm::new(poll.registry(), Token(7)).expect("a timer");
+        let alarm = Alarm::new(poll.registry(), Token(7));
         (poll, alarm)
     }
 
@@ -221,5 +213,14 @@ mod tests {
     fn longest_wait_is_left_to_the_system() {
         let (_poll, mut alarm) = alarm();
         assert_eq!(alarm.cover(Some(Duration::MAX)), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn without_a_timer_every_wait_has_its_timeout() {
+        let mut alarm = Alarm {
+            timer: None,
+            set: None,
+        };
+        assert_eq!(alarm.cover(Some(HOUR)), Some(HOUR));
     }
 }

@@ -62,7 +62,7 @@ impl TcpTransport {
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
         // It fails only when the queue is gone, and with it who waits.
         let waker = Waker::new(move || drop(waker.wake()));
-        let alarm = Alarm::new(poll.registry(), ALARM).map_err(|e| in_operation("create a timer", e))?;
+        let alarm = Alarm::new(poll.registry(), ALARM);
         Ok(Self {
             roster,
             options,

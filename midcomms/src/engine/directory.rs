@@ -2,8 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
-/// Boxed values in the order of their keys. Remembers which one was found last: a run of messages asks for the same
-/// one again and again, and a comparison finds it.
+/// Boxed values in the order of their keys. Remembers which one [`get_mut`](Self::get_mut) found last: a run of messages
+/// asks for the same one again and again, and a comparison finds it.
 #[derive(Clone, Debug)]
 pub(super) struct Directory<K, V> {
     entries: Vec<(K, Box<V>)>,

@@ -459,7 +459,7 @@ impl Engine {
     /// The turn of a link that is not to be aborted, and whether the link belongs to a conversation that is over.
     #[inline]
     fn turn_of_live_link(&mut self, now: Time, link: LinkId) -> Option<(Turn<'_>, bool)> {
-        let known = self.common.links.get(&link)?;
+        let known = self.common.links.get_mut(&link)?;
         if known.phase == Phase::Aborting {
             return None;
         }

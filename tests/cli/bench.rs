@@ -49,7 +49,12 @@ fn bench_measures_every_pattern_beside_plain_sockets() {
             "pingpong" | "fanin" => ("raw", "raw-wide"),
             _ => ("raw-r1", "raw-r1-wide"),
         };
-        for program in [yardstick, wide, "mem", "tcp"] {
+        let hand_written = if pattern == "pingpong" {
+            wide
+        } else {
+            "raw-r1-wide"
+        };
+        for program in [yardstick, wide, hand_written, "mem", "tcp"] {
             let row = of(program);
             assert!(row["messages_per_second"]["median"].as_f64() > Some(0.0), "{row}");
             assert!(

@@ -38,7 +38,8 @@ What is measured:
   raw-r0       writes of 64 KiB, the receiver splits frames: no protocol at all
   raw-r1       24 bytes of head, numbers, a ring of what is unacknowledged, an acknowledgement per
                read: what one would write by hand for the same promise
-  raw-r1-wide  the same with frames as long as ours, which carry a DLM_MSG of 88 bytes each
+  raw-r1-wide  the same with frames as long as ours, which carry a DLM_MSG of 88 bytes each; in a
+               fan-in an acknowledgement per 32 KiB, as ours
   raw          ping-pong by epoll, read and write; fan-in of 32 messages per write
   raw-wide     the same with frames as long as ours
 

@@ -180,7 +180,8 @@ impl Plan {
         let raw: &[Program] = match pattern {
             Pattern::Stream => &[Program::Numbered, Program::Unnumbered, Program::NumberedWide],
             Pattern::Handle => &[Program::Numbered, Program::NumberedWide],
-            Pattern::Pingpong | Pattern::Fanin => &[Program::Raw, Program::RawWide],
+            Pattern::Pingpong => &[Program::Raw, Program::RawWide],
+            Pattern::Fanin => &[Program::Raw, Program::RawWide, Program::NumberedWide],
         };
         let one_core = match self.cores {
             Cores::Auto => !matches!(pattern, Pattern::Stream | Pattern::Handle),
@@ -224,6 +225,9 @@ impl Plan {
         };
         Ok(match (case.program, case.pattern) {
             (Program::Unnumbered, _) => raw::stream::unnumbered(&setup)?,
+            (Program::NumberedWide, Pattern::Fanin) => {
+                raw::fan_in::numbered(&setup, case.connections, FAN_IN_PER_WRITE)?
+            }
             (Program::Numbered | Program::NumberedWide, _) => raw::stream::numbered(&setup)?,
             (Program::Raw | Program::RawWide, Pattern::Fanin) => {
                 raw::fan_in::run(&setup, case.connections, FAN_IN_PER_WRITE)?

@@ -8,6 +8,7 @@
 //! | [`stream::numbered`] (R1) | the same with numbers, a ring of what is unacknowledged, one acknowledgement per read |
 //! | [`ping_pong::run`] | one message there, one back: epoll, read, write |
 //! | [`fan_in::run`] | many connections into one loop |
+//! | [`fan_in::numbered`] | the same with numbers, rings and acknowledgements |
 //!
 //! Both ends run in a thread each and are pushed as far as the cores allow. Included by the benches as well: it
 //! depends on the standard library, rustix and hdrhistogram alone, and for one option of SCTP on its transport.

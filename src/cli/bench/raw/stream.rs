@@ -32,7 +32,7 @@ pub(crate) fn numbered(setup: &Setup) -> io::Result<[End; 2]> {
     let [to, from] = pair(setup)?;
     both(
         setup,
-        |meter| Ring::new(setup).send(&to, meter),
+        |meter| Ring::new(setup.frame_bytes, RING_BYTES, setup.write_bytes()).send(&to, meter),
         |meter| receive(&from, meter, true),
     )
 }
@@ -56,7 +56,7 @@ fn repeat(mut to: &TcpStream, setup: &Setup, mut meter: Meter) -> io::Result<End
 
 /// What was sent and is not acknowledged, as the bytes that were written. Positions are counted from the start of the
 /// stream; frames do not lie across the end of the memory.
-struct Ring {
+pub(super) struct Ring {
     bytes: Vec<u8>,
     payload: Vec<u8>,
     frame_bytes: usize,
@@ -68,17 +68,17 @@ struct Ring {
     acked: u32,
     /// What came of an acknowledgement that is not whole.
     ack: Vec<u8>,
-    counts: Counts,
+    pub(super) counts: Counts,
 }
 
 impl Ring {
-    fn new(setup: &Setup) -> Self {
-        let frame_bytes = setup.frame_bytes;
+    /// One of `bytes` that is filled up for a write of `write_bytes`.
+    pub(super) fn new(frame_bytes: usize, bytes: usize, write_bytes: usize) -> Self {
         Self {
-            bytes: vec![0; RING_BYTES / frame_bytes * frame_bytes],
+            bytes: vec![0; bytes / frame_bytes * frame_bytes],
             payload: vec![7; frame_bytes],
             frame_bytes,
-            write_bytes: setup.write_bytes(),
+            write_bytes,
             head: 0,
             written: 0,
             tail: 0,
@@ -101,7 +101,7 @@ impl Ring {
     }
 
     /// Encodes as many messages as one write carries.
-    fn fill(&mut self, stamp: u64) {
+    pub(super) fn fill(&mut self, stamp: u64) {
         let stop = self.written + self.write_bytes;
         while self.head + self.frame_bytes <= stop.min(self.tail + self.bytes.len()) {
             let at = self.head % self.bytes.len();
@@ -116,7 +116,7 @@ impl Ring {
         }
     }
 
-    fn write(&mut self, mut to: &TcpStream) -> io::Result<()> {
+    pub(super) fn write(&mut self, mut to: &TcpStream) -> io::Result<()> {
         while self.written < self.head {
             let at = self.written % self.bytes.len();
             let end = (at + self.head - self.written).min(self.bytes.len());
@@ -126,8 +126,13 @@ impl Ring {
         Ok(())
     }
 
+    /// Bytes that are not acknowledged, as far as is known.
+    pub(super) const fn unacknowledged(&self) -> usize {
+        self.head - self.tail
+    }
+
     /// Takes what acknowledgements are there, or waits for one.
-    fn take_acks(&mut self, from: &TcpStream, wait: bool) -> io::Result<()> {
+    pub(super) fn take_acks(&mut self, from: &TcpStream, wait: bool) -> io::Result<()> {
         let mut buffer = [0; 4096];
         let flags = if wait {
             RecvFlags::empty()

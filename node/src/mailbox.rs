@@ -5,20 +5,21 @@
 //! Everything is bounded: arenas in bytes, commands in number.
 
 mod bell;
+mod command;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dlmwire_codec::{LockspaceId, NodeId};
 use dlmwire_midcomms::engine::Outcome;
-use dlmwire_transport::{Roster, Waker};
+use dlmwire_transport::Waker;
 
 use crate::HandleError;
 use crate::arena::{self, ENTRY_BYTES, entries};
-use crate::status::NodeStatus;
 use bell::Bell;
+
+pub(crate) use command::{Command, Taken};
 
 /// Commands that may wait for the loop at once.
 const COMMANDS_MAX: usize = 1024;
@@ -82,27 +83,6 @@ pub(crate) enum Standing {
     Ready,
     /// Fenced and not added again.
     Fenced,
-}
-
-/// What a handle asks of the loop.
-#[derive(Debug)]
-pub(crate) enum Command {
-    AddMember(NodeId, LockspaceId),
-    /// With what was sent before it and goes first.
-    RemoveMember(NodeId, LockspaceId, Vec<u8>),
-    /// With how many messages were dropped at once.
-    Fence(NodeId, u64),
-    Shutdown,
-    SetRoster(Roster),
-    Status(SyncSender<NodeStatus>),
-}
-
-/// What the loop takes out in one go.
-#[derive(Debug, Default)]
-pub(crate) struct Taken {
-    pub(crate) commands: VecDeque<Command>,
-    pub(crate) filled: Vec<NodeId>,
-    pub(crate) stop: bool,
 }
 
 impl Shared {

@@ -23,6 +23,7 @@ mod ages;
 mod alarm;
 mod common;
 mod config;
+mod delivery;
 mod directory;
 mod event;
 mod events;
@@ -61,9 +62,9 @@ use crate::state::State;
 use crate::{LinkId, Time};
 
 pub use config::{Config, ConfigError, FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX};
+pub use delivery::{Content, Delivery};
 pub use event::{Close, Event, Evidence, FenceCause, Outcome};
 pub use link::{LinkLimits, LinkRole, LinkUp, Transmit};
-pub use receive::{Content, Delivery};
 pub use send::{Message, Reservation, SendError, Sent};
 pub use view::{Counters, PeerView};
 pub use violation::Violation;

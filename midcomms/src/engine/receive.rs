@@ -1,57 +1,19 @@
 //! What comes in (spec: midcomms 3, 5).
 
 use dlmwire_codec::{
-    Ack, DecodeError, Disposition, Effect, Frame, Inner, LockspaceId, Msg, MsgType, NodeId, Opts, RawFrame,
-    Rcom, RcomType, Seq, Version, damage,
+    Ack, DecodeError, Disposition, Effect, Frame, Inner, Opts, RawFrame, Rcom, RcomType, Seq, Version, damage,
 };
 
+use super::delivery::{Content, Delivery};
 use super::incarnation::Received;
 use super::outlet::ack_frame;
 use super::turn::Turn;
 use super::view::count;
-use super::{APPLICATION_MSG, Close, Event, Evidence, FenceCause, Outcome, Violation};
+use super::{Close, Event, Evidence, FenceCause, Outcome, Violation};
 use crate::LinkId;
 use crate::admission::{Known, Refusal, admit};
 use crate::receive::{Acked, Arrival, acked, arrival};
 use crate::state::{Input, Membership, State};
-
-/// A message for the application, borrowed from the bytes that were handed in.
-///
-/// Numbered ones come in order, each once per conversation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Delivery<'a> {
-    /// The sender.
-    pub node: NodeId,
-    /// Its number; `None` if it came bare: then it may be missing or come again.
-    pub seq: Option<Seq>,
-    /// The version that the sender was detected as.
-    pub version: Version,
-    /// The message.
-    pub content: Content<'a>,
-    /// The message's bytes, its own header first.
-    pub bytes: &'a [u8],
-}
-
-/// A delivered message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Content<'a> {
-    /// `DLM_MSG`.
-    Msg(Msg<'a>),
-    /// `DLM_RCOM`.
-    Rcom(Rcom<'a>),
-}
-
-impl<'a> Delivery<'a> {
-    /// The payload of an application message between our own nodes, and its group.
-    pub fn payload(&self) -> Option<(LockspaceId, &'a [u8])> {
-        match &self.content {
-            Content::Msg(msg) if msg.msg_type() == MsgType::Other(APPLICATION_MSG) => {
-                Some((msg.lockspace(), msg.extra()))
-            }
-            Content::Msg(_) | Content::Rcom(_) => None,
-        }
-    }
-}
 
 /// What became of a frame.
 type Taken<'a> = Result<Option<Delivery<'a>>, Violation>;
@@ -315,7 +277,7 @@ impl Turn<'_> {
         if self.peer.peer_finished {
             return Err(self.violation(link, Violation::MessageAfterFin { seq }));
         }
-        let skipped = frame.len().saturating_sub(inner_length(&content));
+        let skipped = frame.len().saturating_sub(content.encoded_len());
         Ok(Some(self.deliver(
             Some(seq),
             content,
@@ -515,11 +477,4 @@ impl Turn<'_> {
 /// Whether the sender waits for an answer that says how we are.
 const fn is_question(rcom: &Rcom<'_>) -> bool {
     matches!(rcom.rcom_type(), RcomType::Status | RcomType::Names)
-}
-
-fn inner_length(content: &Content<'_>) -> usize {
-    match content {
-        Content::Msg(msg) => dlmwire_codec::MSG_LEN.saturating_add(msg.extra().len()),
-        Content::Rcom(rcom) => dlmwire_codec::RCOM_LEN.saturating_add(rcom.payload_bytes().len()),
-    }
 }

@@ -1,10 +1,10 @@
 //! When what has come is acknowledged (V7).
 
-use super::fixture::{GROUP, STARTS, Script, Wrote, them, us};
+use super::fixture::{STARTS, STATUS, Script, Wrote, rcom, them, us};
 use crate::Time;
 use crate::engine::{Config, ConfigError, LinkRole, Message};
 use crate::state::State;
-use dlmwire_codec::{Payload, RcomFields, Seq, StatusFlags};
+use dlmwire_codec::Seq;
 
 /// As nodes are by default.
 fn established(start: u32) -> Script {
@@ -61,16 +61,7 @@ fn enough_bytes_are_acknowledged_at_the_end_of_the_read_run_that_brought_them() 
 
 #[test]
 fn whatever_is_sent_takes_the_ack_along_and_the_tick_has_nothing_to_do() {
-    let status = Message::Rcom(RcomFields {
-        lockspace: GROUP,
-        result: 0,
-        id: 1,
-        seq: 1,
-        seq_reply: 0,
-        payload: Payload::Status {
-            flags: StatusFlags::new(0),
-        },
-    });
+    let status = Message::Rcom(rcom(STATUS));
     for start in STARTS {
         let mut script = established(start);
         script.receives_next(b"a").unwrap();

@@ -454,8 +454,9 @@ impl Core {
     /// Runs what is due: the engine's timers, repeated hellos, removals and shutdowns that waited long enough.
     pub(crate) fn run_timers(&mut self) {
         if self.engine.poll_timeout().is_some_and(|at| at <= self.now) {
-            self.engine.handle_timeout(self.now);
-            self.touch_all();
+            while let Some(node) = self.engine.handle_timeout(self.now) {
+                self.touch(node);
+            }
         }
         if self.peers_due.is_some_and(|at| at <= self.now) {
             self.run_peer_timers();

@@ -131,7 +131,8 @@ impl<T: Transport> Node<T> {
         outcome
     }
 
-    /// Waits for `timeout` at most and does what there is to do, once. For tests and for loops of one's own.
+    /// Waits for `timeout` at most and does what there is to do, once. For tests and for loops of one's own, which should
+    /// wait here: handles wake only a node that waits.
     ///
     /// # Errors
     ///

@@ -189,6 +189,7 @@ fn round_trip_needs_three_system_calls_on_each_side_and_the_ack_rides_along() {
         let mut config = config(node);
         // No tick comes in between: what is acknowledged rides along.
         config.engine.ack_delay = 3_600_000_000_000;
+        config.engine.unacked_age_max = 2 * config.engine.ack_delay;
         Host::new(config, transport, Caller::default())
     });
     join_all(&mut pair);

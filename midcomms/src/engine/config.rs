@@ -41,11 +41,12 @@ pub struct Config {
     /// How long a number may be missing before the peer's links are reset, so that it sends again, in nanoseconds;
     /// doubled each time.
     pub gap_reset_after: u64,
-    /// Bytes of frames that may be received before they are acknowledged, at most 64 KiB so that the smallest send
-    /// queue has room for twice as many; 0 acknowledges at the end of every read run. What is sent takes an `ACK`
-    /// along in any case, and a duplicate or a `FIN` is acknowledged at once.
+    /// Bytes of frames that may be received before they are acknowledged, at most 60 KiB: what a full segment of the
+    /// sender's queue holds, which is freed as a whole. 0 acknowledges at the end of every read run. What is sent takes
+    /// an `ACK` along in any case, and a duplicate or a `FIN` is acknowledged at once.
     pub ack_after_bytes: usize,
-    /// How long what was received may stay unacknowledged otherwise, in nanoseconds; on average half as long.
+    /// How long what was received may stay unacknowledged otherwise, in nanoseconds; on average half as long. Shorter
+    /// than [`unacked_age_max`](Self::unacked_age_max).
     pub ack_delay: u64,
     /// How long an unacknowledged `FIN` waits before the queue is sent again, in nanoseconds; doubled each time.
     pub fin_resend_after: u64,
@@ -132,11 +133,12 @@ impl Config {
                 least: 1,
             });
         }
-        if self.unacked_age_max == 0 {
+        if self.unacked_age_max <= self.ack_delay {
+            // Our own peers wait so long for an ACK.
             return Err(ConfigError::TooShort {
                 name: "unacked_age_max",
-                nanoseconds: 0,
-                least: 1,
+                nanoseconds: self.unacked_age_max,
+                least: self.ack_delay.saturating_add(1),
             });
         }
         if self.tombstone_lifetime < self.shutdown_deadline {
@@ -154,8 +156,9 @@ impl Config {
 /// Two segments of the send queue: one can be full while the other is acknowledged.
 const QUEUE_BYTES_MIN: usize = 2 * super::send_queue::SEGMENT_BYTES;
 
-/// Half of the smallest send queue: its other half can be filled while that is acknowledged.
-const ACK_AFTER_BYTES_MAX: usize = super::send_queue::SEGMENT_BYTES;
+/// What a segment of a send queue holds at least when it is full, as frames do not lie across two: the smallest queue
+/// has two, and one is free again when so much is acknowledged.
+const ACK_AFTER_BYTES_MAX: usize = super::send_queue::SEGMENT_BYTES - FRAME_BYTES_MAX;
 
 /// Both nodes dial: a peer may have one link that we made and one that it made.
 const LINKS_PER_PEER_MIN: usize = 2;

@@ -110,7 +110,7 @@ pub const APPLICATION_MSG: u32 = 0x646c_6d77;
 ///         println!("from node {}: {:?}", delivery.node, delivery.content);
 ///     }
 /// }
-/// engine.handle_read_done(now, link); // the moment for one ACK
+/// engine.handle_read_done(now, link); // the moment for one ACK, if it is due
 /// while let Some(transmit) = engine.poll_transmit(link) {
 ///     let taken = transmit.slices().iter().map(|slice| { socket.extend_from_slice(slice); slice.len() }).sum();
 ///     engine.handle_transmitted(now, link, taken); // may be half a message; that is fine
@@ -359,16 +359,16 @@ impl Engine {
         }
     }
 
-    /// The moment of [`poll_timeout`](Self::poll_timeout) has come. Too early a call does nothing.
-    pub fn handle_timeout(&mut self, now: Time) {
-        while let Some((at, node)) = self.common.timers.first()
-            && at <= now
-        {
-            if let Some(mut turn) = self.turn(now, node) {
-                turn.ring();
-            }
+    /// Does what is due for one peer, and says for which: its links have to be polled. `None` if nothing is due any
+    /// more; to be called until then when the moment of [`poll_timeout`](Self::poll_timeout) has come.
+    #[must_use = "more may be due"]
+    pub fn handle_timeout(&mut self, now: Time) -> Option<NodeId> {
+        let (_, node) = self.common.timers.first().filter(|(at, _)| *at <= now)?;
+        if let Some(mut turn) = self.turn(now, node) {
+            turn.ring();
         }
         self.look_at_departure();
+        Some(node)
     }
 
     /// What to write next on the link; `None` if there is nothing.

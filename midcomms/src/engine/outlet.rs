@@ -27,6 +27,14 @@ impl Outlet {
         }
     }
 
+    /// No `ACK` is to go out but one that is half-written.
+    pub(super) const fn forget_ack(&mut self) {
+        self.later = None;
+        if self.ack_sent == 0 {
+            self.ack = None;
+        }
+    }
+
     /// Appends room for a bare frame, or `None` if too many wait.
     pub(super) fn room(&mut self, length: usize, limit_bytes: usize) -> Option<&mut [u8]> {
         let end = self

@@ -150,6 +150,12 @@ impl Peer {
         self.outlet.set_ack(ack_frame(own, self.recv_next));
     }
 
+    /// What it sent is not to be acknowledged any more, unless that has begun.
+    pub(super) fn forget_acks(&mut self) {
+        self.owed = Owed::default();
+        self.outlet.forget_ack();
+    }
+
     /// Whether messages to it are numbered, acknowledged and sent again.
     pub(super) const fn is_numbered(&self, own: Version) -> bool {
         matches!((own, self.version), (Version::V3_2, Some(Version::V3_2)))

@@ -357,6 +357,7 @@ impl Turn<'_> {
         self.after_release();
         self.peer.recv_next = start;
         self.peer.received = Received::new(start);
+        self.peer.forget_acks();
     }
 
     /// The peer, or we, began again without the cluster manager's knowledge: nothing of it is taken any more, and if
@@ -369,6 +370,7 @@ impl Turn<'_> {
             return;
         }
         self.peer.halted = true;
+        self.peer.forget_acks();
         if member {
             let node = self.peer.node;
             self.tell(Event::PeerRestarted { node, evidence });

@@ -25,7 +25,7 @@ pub(super) fn lend<'e>(
         return None;
     }
     let sends = peer.sending == Some(id);
-    if sends && peer.owed.is_some() && !(peer.outlet.waiting_bytes() == 0 && peer.queue.is_drained()) {
+    if sends && peer.owed.is_some() && (peer.outlet.wants_to_write() || !peer.queue.is_drained()) {
         peer.queue_ack(own);
     }
     let mut transmit = Transmit::new();

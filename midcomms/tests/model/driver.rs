@@ -236,7 +236,7 @@ impl Driver {
     /// The moment that [`Driver::deadline`] names has come. Says whether the engine moved on from it.
     pub(crate) fn timeout(&mut self, at: Time) -> bool {
         self.now = at;
-        self.engine.handle_timeout(at);
+        while self.engine.handle_timeout(at).is_some() {}
         self.engine.poll_timeout().is_none_or(|next| next > at)
     }
 

@@ -81,7 +81,7 @@ pub(crate) fn quiet(node: u32, start: Seq) -> Config {
 /// The same, but what comes is acknowledged only together with something else, or by the timer if those fire.
 pub(crate) fn late(node: u32, start: Seq) -> Config {
     let mut config = quiet(node, start);
-    config.ack_after_bytes = 64 << 10;
+    config.ack_after_bytes = 60 << 10;
     config
 }
 

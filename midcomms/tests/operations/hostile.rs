@@ -68,7 +68,7 @@ impl Target {
             }
             3 => {
                 self.now = Time(self.now.0.saturating_add(u64::from(operation) << 26));
-                self.engine.handle_timeout(self.now);
+                while self.engine.handle_timeout(self.now).is_some() {}
             }
             4 => link
                 .into_iter()

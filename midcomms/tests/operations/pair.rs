@@ -263,7 +263,7 @@ impl World {
     fn wait(&mut self, nanoseconds: u64) {
         self.now = Time(self.now.0 + nanoseconds);
         for side in &mut self.sides {
-            side.engine.handle_timeout(self.now);
+            while side.engine.handle_timeout(self.now).is_some() {}
         }
     }
 

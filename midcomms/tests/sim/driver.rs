@@ -342,7 +342,7 @@ impl World {
                 self.fail(format!("engine {node} asks for the same timeout again and again"));
                 return;
             }
-            self.nodes[node].engine.handle_timeout(now);
+            while self.nodes[node].engine.handle_timeout(now).is_some() {}
             self.drive(node);
         } else if !due {
             self.arm(node);

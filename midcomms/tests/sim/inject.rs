@@ -69,7 +69,7 @@ impl World {
             }
             Fault::EarlyTimeout => {
                 let now = self.local(a);
-                self.nodes[a].engine.handle_timeout(now);
+                while self.nodes[a].engine.handle_timeout(now).is_some() {}
                 self.tally.count(class);
                 self.drive(a);
             }

@@ -17,7 +17,7 @@
 //! | `bare_bytes_max` | 65536 | bytes of frames that wait outside the send queue because they travel bare |
 //! | `handle_queue_bytes_max` | 1048576 | bytes that handles may have waiting per peer |
 //! | `read_buffer_bytes` | 262144 | bytes that are read at once |
-//! | `ack_after_bytes` | 32768 | bytes that are acknowledged at the end of the read that brought them; 0 acknowledges each |
+//! | `ack_after_bytes` | 32768 | bytes that are acknowledged at the end of the read that brought them, 0 to 61440 |
 //! | `links_per_peer_max` | 4 | links that a peer may have at once |
 //! | `recover_timer_ms` | 5000 | how long an unanswered STATUS waits |
 //! | `partial_frame_deadline_ms` | 30000 | how old an incomplete frame may be |

@@ -190,6 +190,7 @@ fn every_reason_to_fence_reaches_the_application() {
         config.engine.queue_bytes_max = 256 << 10;
         config.engine.shutdown_deadline = 30_000_000;
         config.engine.unacked_age_max = 20_000_000;
+        config.engine.ack_delay = 5_000_000;
         config.drain_deadline = Duration::from_millis(5);
         let mut hosts = [Host::new(
             config,

@@ -203,7 +203,7 @@ impl<'a> Partner<'a> {
             } else {
                 self.now.max(at)
             };
-            self.engine.handle_timeout(self.now);
+            while self.engine.handle_timeout(self.now).is_some() {}
             self.drain_all(Some(Reason::Timer));
         }
         self.now = until;

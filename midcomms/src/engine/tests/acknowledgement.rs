@@ -2,7 +2,7 @@
 
 use super::fixture::{STARTS, STATUS, Script, Wrote, rcom, them, us};
 use crate::Time;
-use crate::engine::{Config, ConfigError, LinkRole, Message};
+use crate::engine::{Config, ConfigError, LinkRole, Message, Violation};
 use crate::state::State;
 use dlmwire_codec::Seq;
 
@@ -83,6 +83,35 @@ fn whatever_is_sent_takes_the_ack_along_and_the_tick_has_nothing_to_do() {
     }
 }
 
+#[test]
+fn ack_that_the_link_has_not_taken_is_brought_up_to_date() {
+    for start in STARTS {
+        let mut script = established(start);
+        let first = script.message(0, b"a");
+        script.receives_next(b"a").unwrap();
+        script.receives(&first).unwrap();
+        script.receives_next(b"b").unwrap();
+        assert_eq!(script.transmits(), [Wrote::Ack(2)]);
+        let tick = next_tick(&script);
+        script.waits(tick.0 - script.now.0);
+        script.is_silent();
+    }
+}
+
+#[test]
+fn halted_peer_is_not_acknowledged_at_the_tick() {
+    for start in STARTS {
+        let mut script = established(start);
+        script.receives_next(b"a").unwrap();
+        let other = script.message(0, b"other bytes");
+        assert_eq!(script.receives(&other), Err(Violation::Halted));
+        script.events();
+        let tick = next_tick(&script);
+        script.waits(tick.0 - script.now.0);
+        assert_eq!(script.transmits(), []);
+    }
+}
+
 /// Proves C4.
 #[test]
 fn duplicate_is_acknowledged_at_once_with_all_that_came() {
@@ -127,9 +156,9 @@ fn link_that_is_lost_with_an_ack_owed_leaves_it_to_the_next() {
 }
 
 #[test]
-fn more_than_half_of_the_smallest_queue_cannot_stay_unacknowledged() {
+fn more_than_a_full_segment_holds_cannot_stay_unacknowledged() {
     let mut config = Config::new(us());
-    config.ack_after_bytes = 64 << 10;
+    config.ack_after_bytes = 60 << 10;
     assert_eq!(config.check(), Ok(()));
     config.ack_after_bytes += 1;
     let error = config.check().unwrap_err();
@@ -142,6 +171,6 @@ fn more_than_half_of_the_smallest_queue_cannot_stay_unacknowledged() {
     ));
     assert_eq!(
         error.to_string(),
-        "ack_after_bytes is 65537, at most 65536 is possible"
+        "ack_after_bytes is 61441, at most 61440 is possible"
     );
 }

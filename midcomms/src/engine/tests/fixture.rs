@@ -137,7 +137,7 @@ impl Script {
 
     pub(super) fn waits(&mut self, nanoseconds: u64) {
         self.now = Time(self.now.0 + nanoseconds);
-        self.engine.handle_timeout(self.now);
+        while self.engine.handle_timeout(self.now).is_some() {}
     }
 
     pub(super) fn connect(&mut self, role: LinkRole) -> LinkId {

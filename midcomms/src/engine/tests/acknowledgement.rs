@@ -22,6 +22,11 @@ fn next_tick(script: &Script) -> Time {
     Time((script.now.0 / delay + 1) * delay)
 }
 
+fn waits_for_tick(script: &mut Script) {
+    let tick = next_tick(script);
+    script.waits(tick.0 - script.now.0);
+}
+
 #[test]
 fn few_bytes_are_acknowledged_at_the_next_tick_and_then_nothing_rings() {
     for start in STARTS {
@@ -73,11 +78,10 @@ fn whatever_is_sent_takes_the_ack_along_and_the_tick_has_nothing_to_do() {
         script.receives_next(b"b").unwrap();
         script.engine.send(script.now, them(), &status).unwrap();
         assert_eq!(script.transmits(), [Wrote::Ack(2), Wrote::Status]);
-        let tick = next_tick(&script);
-        script.waits(tick.0 - script.now.0);
+        waits_for_tick(&mut script);
         script.is_silent();
         assert!(
-            script.engine.poll_timeout() > Some(tick),
+            script.engine.poll_timeout() > Some(script.now),
             "only the age of what we sent is left"
         );
     }
@@ -92,8 +96,7 @@ fn ack_that_the_link_has_not_taken_is_brought_up_to_date() {
         script.receives(&first).unwrap();
         script.receives_next(b"b").unwrap();
         assert_eq!(script.transmits(), [Wrote::Ack(2)]);
-        let tick = next_tick(&script);
-        script.waits(tick.0 - script.now.0);
+        waits_for_tick(&mut script);
         script.is_silent();
     }
 }
@@ -106,8 +109,7 @@ fn halted_peer_is_not_acknowledged_at_the_tick() {
         let other = script.message(0, b"other bytes");
         assert_eq!(script.receives(&other), Err(Violation::Halted));
         script.events();
-        let tick = next_tick(&script);
-        script.waits(tick.0 - script.now.0);
+        waits_for_tick(&mut script);
         assert_eq!(script.transmits(), []);
     }
 }
@@ -149,8 +151,7 @@ fn link_that_is_lost_with_an_ack_owed_leaves_it_to_the_next() {
         let next = script.connect(LinkRole::Accepted);
         assert_eq!(script.transmits_on(next), [Wrote::Ack(1)]);
         script.events();
-        let tick = next_tick(&script);
-        script.waits(tick.0 - script.now.0);
+        waits_for_tick(&mut script);
         script.is_silent();
     }
 }

@@ -75,11 +75,10 @@ fn send(to: Vec<TcpStream>, frame_bytes: usize, per_write: usize, mut meter: Met
         let now = meter.now();
         for (ring, stream) in rings.iter_mut().zip(&to) {
             ring.fill(now);
-            let full = ring.unacknowledged() + frame_bytes > RING_BYTES / frame_bytes * frame_bytes;
             ring.write(stream)?;
             // Looked for only when there is likely one: that is a system call less for most writes.
             if ring.unacknowledged() > RING_BYTES / 2 {
-                ring.take_acks(stream, full)?;
+                ring.take_acks(stream, ring.is_full())?;
             }
         }
     }

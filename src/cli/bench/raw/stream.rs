@@ -126,6 +126,11 @@ impl Ring {
         Ok(())
     }
 
+    /// Whether no message has room.
+    pub(super) const fn is_full(&self) -> bool {
+        self.unacknowledged() + self.frame_bytes > self.bytes.len()
+    }
+
     /// Bytes that are not acknowledged, as far as is known.
     pub(super) const fn unacknowledged(&self) -> usize {
         self.head - self.tail

@@ -4,13 +4,15 @@
 //! [`Faulty`](dlmwire_transport::Faulty), which draws by a seed what any caller must bear, this does what it is told,
 //! and also what no transport does: withhold acknowledgements, and put frames between those of the node.
 
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dlmwire_codec::NodeId;
 use dlmwire_transport::{Accepted, Capabilities, Link, Ready, Received, Roster, Token, Transport, Waker};
@@ -19,6 +21,9 @@ use self::wire::Wire;
 
 /// Bytes that a link takes from the node at once.
 const TAKEN_BYTES_MAX: usize = 64 << 10;
+/// How long the peer may take to close its direction too: Linux 6.1 under load keeps a connection half open for ever if
+/// it notes the end just when its last bytes have gone out.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of frames of one's own that wait for a link's room.
 const INJECTED_BYTES_MAX: usize = 1 << 20;
 
@@ -28,6 +33,8 @@ pub struct Meddler<T: Transport> {
     inner: T,
     meddling: Meddling,
     wires: BTreeMap<Token, Wire<T::Link>>,
+    /// Links that were closed, and until when they may take to end; the oldest first.
+    closing: VecDeque<(Instant, Token)>,
 }
 
 /// Tells a [`Meddler`] what to do. It is done before the transport's next wait. Cheap to clone.
@@ -64,7 +71,8 @@ impl Meddling {
         self.act_on(node, Act::Cut)
     }
 
-    /// Closes all links to a node, or all links, in order and without a `FIN` of DLM. Says how many.
+    /// Closes all links to a node, or all links, in order and without a `FIN` of DLM. Says how many. One that the peer
+    /// does not end within a second is lost, as when a node closes it.
     pub fn close(&self, node: Option<NodeId>) -> usize {
         self.act_on(node, Act::Close)
     }
@@ -144,6 +152,7 @@ impl<T: Transport> Meddler<T> {
             inner,
             meddling: meddling.clone(),
             wires: BTreeMap::new(),
+            closing: VecDeque::new(),
         };
         (meddler, meddling)
     }
@@ -179,6 +188,7 @@ impl<T: Transport> Meddler<T> {
                 Act::Close(_) => {
                     wire.closing = true;
                     wire.flush();
+                    self.closing.push_back((Instant::now() + CLOSE_PATIENCE, token));
                 }
                 Act::Inject(_, bytes) => {
                     if wire.out.len() <= INJECTED_BYTES_MAX {
@@ -191,6 +201,29 @@ impl<T: Transport> Meddler<T> {
                 self.meddling.lock().owed.insert(Owed::Readable(token));
             }
         }
+    }
+}
+
+impl<T: Transport> Meddler<T> {
+    /// Loses links whose peers take too long to close their direction. Says how long the next one may still take.
+    fn lose_half_open(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let half_close = self.inner.capabilities().half_close;
+        while let Some((by, token)) = self.closing.front().copied() {
+            if by > now {
+                return Some(by - now);
+            }
+            self.closing.pop_front();
+            let Some(link) = self.wires.get(&token).and_then(|wire| wire.lock().link.take()) else {
+                continue;
+            };
+            // Without half-close it is closed already, and a kernel must not be aborted.
+            if half_close {
+                link.abort();
+            }
+            self.meddling.lock().owed.insert(Owed::Readable(token));
+        }
+        None
     }
 }
 
@@ -217,9 +250,10 @@ impl<T: Transport> Transport for Meddler<T> {
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         self.carry_out();
+        let patience = self.lose_half_open();
         let owed = std::mem::take(&mut self.meddling.lock().owed);
         let timeout = if owed.is_empty() {
-            timeout
+            timeout.into_iter().chain(patience).min()
         } else {
             Some(Duration::ZERO)
         };

@@ -5,7 +5,10 @@ use crate::Time;
 /// Never comes: the engine's time begins at 0 and is in nanoseconds.
 const OFF: Time = Time(u64::MAX);
 
-/// A moment at which something is to be done, or none.
+/// Nor does this: what it is for waits for something else, which gives it its moment.
+const HELD: Time = Time(u64::MAX - 1);
+
+/// A moment at which something is to be done, or none, or one that is still to be found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Alarm(Time);
 
@@ -20,7 +23,7 @@ impl Alarm {
 
     /// When it rings.
     pub(super) fn at(self) -> Option<Time> {
-        self.is_some().then_some(self.0)
+        (self.0 < HELD).then_some(self.0)
     }
 
     pub(super) const fn set(&mut self, at: Time) {
@@ -32,6 +35,15 @@ impl Alarm {
         if self.is_none() {
             self.set(at);
         }
+    }
+
+    /// Sets it to no moment.
+    pub(super) const fn hold(&mut self) {
+        self.0 = HELD;
+    }
+
+    pub(super) fn is_held(self) -> bool {
+        self.0 == HELD
     }
 
     pub(super) const fn clear(&mut self) {
@@ -47,7 +59,7 @@ impl Alarm {
 
     /// Whether its moment has come.
     pub(super) fn is_due(self, now: Time) -> bool {
-        self.0 <= now && self.is_some()
+        self.0 <= now && self.0 < HELD
     }
 }
 

@@ -16,6 +16,7 @@ impl Turn<'_> {
             late,
             ..Link::new(up)
         };
+        let resets_make_resend = known.resets_make_resend();
         self.common.links.insert(link, known);
         self.peer.links.reserve_exact(1);
         self.peer.links.push(link);
@@ -38,6 +39,11 @@ impl Turn<'_> {
                 self.send_on(link);
             }
             Some(_) => {}
+        }
+        if self.peer.alarms.gap_reset.is_held() && resets_make_resend {
+            // Not at once: a kernel that has not accepted the link yet would take no notice.
+            let soon = self.later(self.common.config.gap_reset_after / 8);
+            self.peer.alarms.gap_reset.set(soon);
         }
     }
 

@@ -4,13 +4,14 @@ use dlmwire_codec::Version;
 
 use super::common::Departure;
 use super::incarnation::Received;
+use super::link::Link;
 use super::outlet::ack_frame;
 use super::owed::Owed;
 use super::peer::{Alarms, Tombstone};
 use super::turn::Turn;
 use super::{Close, Event, FenceCause, Outcome};
-use crate::Time;
 use crate::state::{Input, State, Violation, step};
+use crate::{LinkId, Time};
 
 impl Turn<'_> {
     /// Does what the table says. `outcome` is how the conversation ended if this ends it.
@@ -171,18 +172,18 @@ impl Turn<'_> {
     /// so that what it lost with a connection closed in order would never come. Over SCTP it would send nothing, and
     /// up to 6.1 not even connect again: there the links stay.
     fn reset_for_gap(&mut self) {
+        let resets = |link: &LinkId| self.common.links.get(link).is_some_and(Link::resets_make_resend);
+        let links: Vec<LinkId> = self.peer.links.iter().copied().filter(resets).collect();
+        if links.is_empty() {
+            // Whoever loses every link before it is due would never be reset.
+            self.peer.alarms.gap_reset.hold();
+            return;
+        }
         let pause = self.peer.alarms.gap_pause.saturating_mul(2);
         self.peer.alarms.gap_pause = pause;
         self.peer.alarms.gap_reset.set(self.later(pause));
-        for link in self.peer.links.clone() {
-            if self
-                .common
-                .links
-                .get(&link)
-                .is_some_and(|known| known.resets_make_resend())
-            {
-                self.close_link(link, Close::Abort);
-            }
+        for link in links {
+            self.close_link(link, Close::Abort);
         }
     }
 

@@ -114,6 +114,35 @@ fn gap_that_lasts_resets_every_link_with_growing_pauses_so_that_the_peer_sends_a
     }
 }
 
+#[test]
+fn gap_reset_that_finds_no_link_resets_the_next_one_soon_after_it_came_up() {
+    let mut script = Script::established(0);
+    let pause = Config::new(us()).gap_reset_after;
+    let later = script.message(5, b"later");
+    assert_eq!(script.receives(&later), Ok(None));
+    let lost = script.link;
+    script.goes_down(lost);
+    script.quiet();
+    script.waits(pause);
+    assert_eq!(script.closes(), []);
+    script.link = script.connect(LinkRole::Accepted);
+    script.quiet();
+    script.waits(pause / 8 - 1);
+    assert_eq!(script.closes(), []);
+    script.waits(1);
+    assert_eq!(script.closes(), [(script.link, Close::Abort)]);
+    // What comes on the next link before that makes a reset needless.
+    let lost = script.link;
+    script.goes_down(lost);
+    script.waits(2 * pause);
+    script.link = script.connect(LinkRole::Accepted);
+    script.quiet();
+    let missing = script.message(0, b"again");
+    assert_eq!(script.receives(&missing), Ok(Some(b"again".to_vec())));
+    script.waits(4 * pause);
+    assert_eq!(script.closes(), []);
+}
+
 /// As over SCTP.
 const RECORDS: LinkLimits = LinkLimits {
     record_bytes_max: Some(4096),

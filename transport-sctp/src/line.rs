@@ -16,14 +16,16 @@ use crate::RECORD_BYTES_MAX;
 use crate::error::{LossReason, in_operation};
 use crate::event::{LinkEvent, LinkEvents, LinkReport, Path};
 use crate::notification::{Assembly, Notification};
-use crate::{socket, sys};
+use crate::socket;
+use crate::sys::{self, Pieces};
 
 /// Slices that the system takes in one call.
 const SLICES_MAX: usize = 1024;
 
-/// Records that a dropped link throws away unread, so that the system ends it in order; a buffer of 4 MiB holds
-/// about so many small ones.
-const DRAIN_READS_MAX: usize = 64 * 1024;
+/// What a dropped link throws away unread, so that the system ends it in order: a buffer of 4 MiB holds about 64 k
+/// small records.
+const DRAIN_READS_MAX: usize = 64 * 1024 / sys::PIECES_MAX;
+const DRAIN_BYTES: usize = RECORD_BYTES_MAX * sys::PIECES_MAX;
 
 /// One association with a node.
 ///
@@ -79,23 +81,49 @@ impl SctpLink {
     /// Reads until the buffer is full, nothing is there, or the end is known; how many bytes.
     fn fill(&mut self, buffer: &mut [u8]) -> usize {
         let mut filled = 0;
-        while filled < buffer.len() && self.over.is_none() {
-            let room = &mut buffer[filled..];
-            match retry(|| sys::receive(self.line.socket.as_fd(), room)) {
-                Ok(piece) if piece.notification => {
-                    let taken = self.notification.take(&room[..piece.bytes], piece.complete);
-                    if let Some(notification) = taken {
-                        self.note(notification);
+        while self.over.is_none() {
+            let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) else {
+                break;
+            };
+            match retry(|| sys::receive(self.line.socket.as_fd(), room, RECORD_BYTES_MAX)) {
+                Ok(pieces) => {
+                    filled += self.gather(room, &pieces);
+                    // An error behind the last piece needs no call of its own: the system puts a notification first.
+                    if pieces.drained {
+                        break;
                     }
                 }
-                // A socket that never was connected looks closed.
-                Ok(piece) if piece.bytes == 0 => {
-                    let failed = self.line.failed.get();
-                    self.over = Some(failed.map_or(Over::InOrder, |code| Over::System(*code)));
-                }
-                Ok(piece) => filled += piece.bytes,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) => self.over = Some(over_by(&e)),
+            }
+        }
+        filled
+    }
+
+    /// Moves what the peer sent to the start of `room`, without gaps, and notes what the system said in between; how
+    /// many bytes. What comes behind the end is not the link's.
+    fn gather(&mut self, room: &mut [u8], pieces: &Pieces) -> usize {
+        let mut filled = 0;
+        for piece in pieces.iter() {
+            let bytes = piece.start..piece.start + piece.bytes;
+            if piece.notification {
+                let part = room.get(bytes).unwrap_or_default();
+                if let Some(notification) = self.notification.take(part, piece.complete) {
+                    self.note(notification);
+                }
+            } else if bytes.is_empty() {
+                // A socket that never was connected looks closed.
+                let failed = self.line.failed.get();
+                self.over = Some(failed.map_or(Over::InOrder, |code| Over::System(*code)));
+            } else {
+                // The first piece lies there already: all of them do when records are full.
+                if piece.start != filled {
+                    room.copy_within(bytes, filled);
+                }
+                filled += piece.bytes;
+            }
+            if self.over.is_some() {
+                break;
             }
         }
         filled
@@ -397,11 +425,11 @@ impl Again {
 
 /// Throws away what has come, for with unread bytes the system would abort the association when it is closed.
 pub(crate) fn drain(socket: &Socket) {
-    let mut buffer = [0; RECORD_BYTES_MAX];
+    let mut buffer = [0; DRAIN_BYTES];
     for _ in 0..DRAIN_READS_MAX {
-        match retry(|| sys::receive(socket.as_fd(), &mut buffer)) {
-            Ok(piece) if piece.bytes > 0 => {}
-            _ => return,
+        let read = retry(|| sys::receive(socket.as_fd(), &mut buffer, RECORD_BYTES_MAX));
+        if !read.is_ok_and(|pieces| !pieces.drained && pieces.iter().all(|piece| piece.bytes > 0)) {
+            return;
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The system calls that neither the standard library nor socket2 has: options as bytes, and a receive that tells
-//! notifications from data.
+//! The system calls that neither the standard library nor socket2 has: options as bytes, and a receive that takes
+//! several records at once and tells notifications from data.
 //!
 //! The only file of the repository with `unsafe`. Nothing is cast here: what an option holds is bytes, built and
 //! read field by field in [`layout`](crate::layout).
 
 #![allow(
     unsafe_code,
-    reason = "setsockopt and getsockopt of SCTP, and recvmsg with its flags, have no safe wrapper"
+    reason = "setsockopt and getsockopt of SCTP, and recvmmsg with its flags, have no safe wrapper"
 )]
 
 use std::io;
@@ -14,15 +14,36 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{c_int, socklen_t};
 
-/// What one receive brought.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Records that are received by one call.
+pub(crate) const PIECES_MAX: usize = 16;
+
+/// Bytes of one message or of one notification, never of two.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Piece {
-    /// Bytes written to the start of the buffer; 0 is the end.
+    /// Where they begin in the buffer.
+    pub(crate) start: usize,
+    /// How many; 0 is the end.
     pub(crate) bytes: usize,
     /// They are of a notification, not of what the peer sent.
     pub(crate) notification: bool,
     /// They are the last of their message or notification.
     pub(crate) complete: bool,
+}
+
+/// What one receive brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pieces {
+    pieces: [Piece; PIECES_MAX],
+    count: usize,
+    /// Room was left: nothing more had come.
+    pub(crate) drained: bool,
+}
+
+impl Pieces {
+    /// In the order in which they came; at least one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Piece> {
+        self.pieces.into_iter().take(self.count)
+    }
 }
 
 /// Sets an option of `level` to these bytes.
@@ -70,26 +91,53 @@ pub(crate) fn get_option(
     Ok(usize::try_from(length).unwrap_or(usize::MAX).min(value.len()))
 }
 
-/// Receives bytes of one message or of one notification, never of two; never waits.
-pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Piece> {
-    let mut part = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
+/// Receives what has come, each piece into `slot` bytes of its own (the last slot may be shorter); never waits.
+///
+/// # Errors
+///
+/// As `recvmsg`; one that came behind a piece is told by the next call.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], slot: usize) -> io::Result<Pieces> {
+    let slot = slot.max(1);
+    // SAFETY: parts and headers are integers and pointers, for which zero is a value: no name, no control data.
+    let mut parts: [libc::iovec; PIECES_MAX] = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut headers: [libc::mmsghdr; PIECES_MAX] = unsafe { std::mem::zeroed() };
+    let mut wanted = 0;
+    for ((room, part), header) in buffer.chunks_mut(slot).zip(&mut parts).zip(&mut headers) {
+        part.iov_base = room.as_mut_ptr().cast();
+        part.iov_len = room.len();
+        header.msg_hdr.msg_iov = part;
+        header.msg_hdr.msg_iovlen = 1;
+        wanted += 1;
+    }
+    // SAFETY: the descriptor is open while it is borrowed; `wanted` headers were filled in, each points to one part,
+    // alive until the end of this function, and that to its own chunk of `buffer`, which is borrowed alone. No timeout
+    // is given, and nothing is kept.
+    let count = unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            wanted,
+            libc::MSG_DONTWAIT as _,
+            std::ptr::null_mut(),
+        )
     };
-    // SAFETY: a message header is integers and pointers, for which zero is a value: no name, no control data.
-    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
-    header.msg_iov = &raw mut part;
-    header.msg_iovlen = 1;
-    // SAFETY: the descriptor is open while it is borrowed; the header points to one part, alive until the end of
-    // this function, and that to `buffer`, which has `iov_len` bytes and is borrowed alone. Nothing is kept.
-    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
-    let Ok(bytes) = usize::try_from(count) else {
+    let Ok(count) = u32::try_from(count) else {
         return Err(io::Error::last_os_error());
     };
-    Ok(Piece {
-        bytes: bytes.min(buffer.len()),
-        notification: header.msg_flags & libc::MSG_NOTIFICATION != 0,
-        complete: header.msg_flags & libc::MSG_EOR != 0,
+    let mut pieces = [Piece::default(); PIECES_MAX];
+    for (index, (piece, header)) in pieces.iter_mut().zip(&headers).take(count as usize).enumerate() {
+        *piece = Piece {
+            start: index * slot,
+            bytes: (header.msg_len as usize).min(slot),
+            notification: header.msg_hdr.msg_flags & libc::MSG_NOTIFICATION != 0,
+            complete: header.msg_hdr.msg_flags & libc::MSG_EOR != 0,
+        };
+    }
+    Ok(Pieces {
+        pieces,
+        count: count as usize,
+        drained: count < wanted,
     })
 }
 
@@ -101,7 +149,7 @@ fn length_of(value: &[u8]) -> io::Result<socklen_t> {
 mod tests {
     use std::io::Write;
     use std::os::fd::AsFd;
-    use std::os::unix::net::UnixStream;
+    use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
 
@@ -125,15 +173,50 @@ mod tests {
     fn receive_takes_what_fits_and_never_waits() {
         let (socket, mut other) = UnixStream::pair().expect("a pair of sockets");
         let mut buffer = [0; 4];
-        let error = receive(socket.as_fd(), &mut buffer).expect_err("nothing has come");
+        let error = receive(socket.as_fd(), &mut buffer, 4).expect_err("nothing has come");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         other.write_all(b"abcdef").expect("there is room");
-        for (bytes, text) in [(4, &b"abcd"[..]), (2, &b"ef"[..])] {
-            let piece = receive(socket.as_fd(), &mut buffer).expect("bytes have come");
-            assert_eq!((piece.bytes, piece.notification), (bytes, false));
-            assert_eq!(&buffer[..bytes], text);
+        for text in [&b"abcd"[..], b"ef"] {
+            let pieces = receive(socket.as_fd(), &mut buffer, 4).expect("bytes have come");
+            let pieces: Vec<_> = pieces.iter().map(|piece| (piece.start, piece.bytes)).collect();
+            assert_eq!(pieces, [(0, text.len())]);
+            assert_eq!(&buffer[..text.len()], text);
         }
         drop(other);
-        assert_eq!(receive(socket.as_fd(), &mut buffer).expect("the end").bytes, 0);
+        let end = receive(socket.as_fd(), &mut buffer, 4).expect("the end");
+        assert_eq!(end.iter().next().map(|piece| piece.bytes), Some(0));
+    }
+
+    #[test]
+    fn several_records_come_by_one_call_into_slots_of_their_own() {
+        let (socket, other) = UnixDatagram::pair().expect("a pair of sockets");
+        for text in ["first", "2nd", "third", "4"] {
+            other.send(text.as_bytes()).expect("there is room");
+        }
+        let mut buffer = [0; 20];
+        let mut taken = Vec::new();
+        let mut drained = Vec::new();
+        for _ in 0..2 {
+            let pieces = receive(socket.as_fd(), &mut buffer, 8).expect("records have come");
+            drained.push(pieces.drained);
+            for piece in pieces.iter() {
+                let bytes = &buffer[piece.start..piece.start + piece.bytes];
+                taken.push(String::from_utf8_lossy(bytes).into_owned());
+            }
+        }
+        // The third slot has four bytes; what a datagram has beyond them is lost, what a record of SCTP has comes next.
+        assert_eq!(taken, ["first", "2nd", "thir", "4"]);
+        assert_eq!(drained, [false, true]);
+    }
+
+    #[test]
+    fn more_pieces_than_one_call_takes_are_left_for_the_next() {
+        let (socket, mut other) = UnixStream::pair().expect("a pair of sockets");
+        other.write_all(&[7; PIECES_MAX + 1]).expect("there is room");
+        let mut buffer = [0; 64];
+        for (count, drained) in [(PIECES_MAX, false), (1, true)] {
+            let pieces = receive(socket.as_fd(), &mut buffer, 1).expect("bytes have come");
+            assert_eq!((pieces.iter().count(), pieces.drained), (count, drained));
+        }
     }
 }

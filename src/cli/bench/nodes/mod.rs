@@ -157,6 +157,11 @@ fn run_over<T: Transport + Send>(
     })
 }
 
+fn add<T: Transport>(node: &mut Node<T>, peer: NodeId) -> Result<(), Failure> {
+    let added = node.add_member(peer, GROUP);
+    Ok(added.map_err(|error| io::Error::other(error.to_string()))?)
+}
+
 fn id(node: u32) -> NodeId {
     NodeId::new(node).unwrap_or_else(|| unreachable!("nodes are counted from 1"))
 }
@@ -164,6 +169,8 @@ fn id(node: u32) -> NodeId {
 /// The nodes of one end, in one thread.
 struct Side<T: Transport> {
     nodes: Vec<(Node<Counted<T>>, Party)>,
+    /// How many each of them is to meet.
+    peers: usize,
     calls: Calls,
     start: Arc<Start>,
 }
@@ -186,14 +193,14 @@ impl<T: Transport> Side<T> {
             config.redial_delay = Duration::from_millis(5);
             config.recover_timer = Duration::from_millis(200);
             let mut node = Node::new(config, Counted::new(transport, calls.clone()))?;
-            for peer in peers {
-                node.add_member(*peer, GROUP)
-                    .map_err(|error| io::Error::other(error.to_string()))?;
+            if role.dials() {
+                peers.iter().try_for_each(|peer| add(&mut node, *peer))?;
             }
             nodes.push((node, Party::new(role, first, payload_bytes, Arc::clone(start))));
         }
         Ok(Self {
             nodes,
+            peers: peers.len(),
             calls,
             start: Arc::clone(start),
         })
@@ -261,6 +268,7 @@ impl<T: Transport> Side<T> {
         let mut met = false;
         while !self.start.has_begun() {
             self.turn(Duration::from_millis(1))?;
+            self.take_in()?;
             if !met && self.everybody_is_known() {
                 met = true;
                 self.start.arrive();
@@ -272,10 +280,25 @@ impl<T: Transport> Side<T> {
         Ok(())
     }
 
+    /// Adds whoever has connected. If both ends dialed, each pair would have two connections with data on each in one
+    /// direction only, where the yardstick has one.
+    fn take_in(&mut self) -> Result<(), Failure> {
+        for (node, _) in &mut self.nodes {
+            let come: Vec<NodeId> = node
+                .engine()
+                .peers(node.now())
+                .filter(|peer| peer.sending_link.is_some() && peer.lockspaces.is_empty())
+                .map(|peer| peer.nodeid)
+                .collect();
+            come.iter().try_for_each(|peer| add(node, *peer))?;
+        }
+        Ok(())
+    }
+
     fn everybody_is_known(&self) -> bool {
         self.nodes.iter().all(|(node, _)| {
-            let mut peers = node.engine().peers(node.now());
-            peers.all(|peer| peer.version.is_some())
+            let known = node.engine().peers(node.now());
+            known.filter(|peer| peer.version.is_some()).count() == self.peers
         })
     }
 

@@ -50,6 +50,16 @@ pub(super) enum Role {
     Answerer,
 }
 
+impl Role {
+    /// Whether it dials; the others wait for who does.
+    pub(super) const fn dials(self) -> bool {
+        match self {
+            Self::Source { .. } | Self::Fed | Self::Caller => true,
+            Self::Sink | Self::Answerer => false,
+        }
+    }
+}
+
 impl Party {
     pub(super) fn new(role: Role, peer: NodeId, payload_bytes: usize, start: Arc<Start>) -> Self {
         Self {

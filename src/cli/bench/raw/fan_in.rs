@@ -21,6 +21,7 @@ const ACK_AFTER_BYTES: usize = 32 << 10;
 /// and nothing acknowledged.
 pub(crate) fn run(setup: &Setup, connections: usize, per_write: usize) -> io::Result<[End; 2]> {
     let (to, from) = pairs(setup, connections)?;
+    let per_write = setup.per_write(per_write);
     both(
         setup,
         |meter| repeat(to, setup.frame_bytes, per_write, meter),
@@ -31,6 +32,7 @@ pub(crate) fn run(setup: &Setup, connections: usize, per_write: usize) -> io::Re
 /// The same, but messages are encoded into a ring, numbered, and leave it when they are acknowledged.
 pub(crate) fn numbered(setup: &Setup, connections: usize, per_write: usize) -> io::Result<[End; 2]> {
     let (to, from) = pairs(setup, connections)?;
+    let per_write = setup.per_write(per_write);
     both(
         setup,
         |meter| send(to, setup.frame_bytes, per_write, meter),

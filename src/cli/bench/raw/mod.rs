@@ -76,6 +76,11 @@ impl Setup {
             Wire::Sctp => RECORD_BYTES,
         }
     }
+
+    /// How many of so many frames are written at once.
+    fn per_write(&self, frames: usize) -> usize {
+        frames.min(self.write_bytes() / self.frame_bytes).max(1)
+    }
 }
 
 /// Both ends of a connection over loopback. An association of two sockets is read and written like a stream.

@@ -104,46 +104,14 @@ impl Display for LossReason {
 
 impl std::error::Error for LossReason {}
 
-/// `error` told as "`operation`: what the system said", of the same kind; the source is kept.
+/// As [`sockets::in_operation`](dlmwire_transport::sockets::in_operation), but an [`Unavailable`] stays as it is, to be
+/// found.
 #[cfg(target_os = "linux")]
 pub(crate) fn in_operation(operation: impl Display, error: io::Error) -> io::Error {
     if Unavailable::of(&error).is_some() {
         return error;
     }
-    io::Error::new(
-        error.kind(),
-        OperationError {
-            operation: operation.to_string(),
-            error,
-        },
-    )
-}
-
-#[cfg(target_os = "linux")]
-#[derive(Debug)]
-struct OperationError {
-    operation: String,
-    error: io::Error,
-}
-
-#[cfg(target_os = "linux")]
-impl Display for OperationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.error.to_string();
-        let mut letters = text.chars();
-        let first = letters
-            .next()
-            .map(|first| first.to_ascii_lowercase())
-            .unwrap_or_default();
-        write!(f, "{}: {first}{}", self.operation, letters.as_str())
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl std::error::Error for OperationError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
+    dlmwire_transport::sockets::in_operation(operation, error)
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -174,21 +142,9 @@ mod tests {
     }
 
     #[test]
-    fn error_in_operation_names_it_and_keeps_the_source() {
-        let error = in_operation(
-            "connect to node 2 at 127.0.0.2:21064",
-            io::Error::from_raw_os_error(111),
-        );
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert_eq!(
-            error.to_string(),
-            "connect to node 2 at 127.0.0.2:21064: connection refused (os error 111)"
-        );
+    fn other_error_is_told_with_its_operation() {
+        let error = in_operation("listen on 10.0.0.1:0", io::ErrorKind::AddrInUse.into());
+        assert_eq!(error.to_string(), "listen on 10.0.0.1:0: address in use");
         assert_eq!(Unavailable::of(&error), None);
-        let source = error
-            .get_ref()
-            .and_then(|inner| inner.source())
-            .expect("the source is kept");
-        assert!(source.downcast_ref::<io::Error>().is_some());
     }
 }

@@ -2,18 +2,17 @@
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use dlmwire_codec::NodeId;
-use dlmwire_transport::{Link, Ready, Received, Token};
-use mio::event::Event;
+use dlmwire_transport::sockets::{self, Again, Event, FarEnd, retry};
+use dlmwire_transport::{Link, Ready, Received};
 use socket2::Socket;
 
 use crate::RECORD_BYTES_MAX;
-use crate::error::{LossReason, in_operation};
+use crate::error::LossReason;
 use crate::event::{LinkEvent, LinkEvents, LinkReport, Path};
 use crate::notification::{Assembly, Notification};
 use crate::socket;
@@ -73,7 +72,7 @@ impl SctpLink {
     ///
     /// What the system says, for example that the association has no such path.
     pub fn set_primary(&self, address: IpAddr) -> io::Result<()> {
-        let mut primary = self.line.peer_address;
+        let mut primary = self.line.far.address();
         primary.set_ip(address);
         socket::set_primary(self.as_fd(), primary)
     }
@@ -113,8 +112,8 @@ impl SctpLink {
                 }
             } else if bytes.is_empty() {
                 // A socket that never was connected looks closed.
-                let failed = self.line.failed.get();
-                self.over = Some(failed.map_or(Over::InOrder, |code| Over::System(*code)));
+                let failed = self.line.far.failed();
+                self.over = Some(failed.map_or(Over::InOrder, Over::System));
             } else {
                 // The first piece lies there already: all of them do when records are full.
                 if piece.start != filled {
@@ -164,15 +163,15 @@ impl SctpLink {
         };
         self.over = over;
         self.line.events.push(LinkReport {
-            token: self.line.token,
-            node: self.line.node,
+            token: self.line.far.token(),
+            node: self.line.far.node(),
             event,
         });
     }
 
     /// What an operation says of a link that is over.
     fn loss(&self, operation: &str, over: Over) -> io::Error {
-        self.line.lost(
+        self.line.far.lost(
             operation,
             match over {
                 Over::InOrder => io::Error::new(io::ErrorKind::BrokenPipe, "association ended"),
@@ -194,7 +193,7 @@ impl Link for SctpLink {
         if filled > 0 {
             // The end is known already, and the system tells it no more.
             if self.over.is_some() {
-                self.line.again.push(self.line.token);
+                self.line.again.push(self.line.far.token());
             }
             return Ok(Received::Bytes(filled));
         }
@@ -225,7 +224,9 @@ impl Link for SctpLink {
         }
         if wanted > RECORD_BYTES_MAX {
             let text = format!("record of {wanted} bytes exceeds {RECORD_BYTES_MAX}");
-            return Err(line.lost("send to", io::Error::new(io::ErrorKind::InvalidInput, text)));
+            return Err(line
+                .far
+                .lost("send to", io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
         // Set before the call: room may come, and be told on another thread, before the call returns.
         line.blocked.store(true, Ordering::Release);
@@ -241,11 +242,11 @@ impl Link for SctpLink {
                 line.blocked.store(taken < wanted, Ordering::Release);
                 Ok(taken)
             }
-            Err(e) if e.raw_os_error() == Some(libc::ESHUTDOWN) => Err(line.lost(
+            Err(e) if e.raw_os_error() == Some(libc::ESHUTDOWN) => Err(line.far.lost(
                 "send to",
                 io::Error::new(io::ErrorKind::BrokenPipe, "association is ending"),
             )),
-            Err(e) => Err(line.lost("send to", e)),
+            Err(e) => Err(line.far.lost("send to", e)),
         }
     }
 
@@ -259,8 +260,8 @@ impl Link for SctpLink {
     fn close_send(&mut self) -> io::Result<()> {
         match self.line.socket.shutdown(Shutdown::Write) {
             // The peer was first.
-            Err(e) if e.kind() == io::ErrorKind::NotConnected && self.line.was_up() => Ok(()),
-            outcome => outcome.map_err(|e| self.line.lost("end the association with", e)),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected && self.line.far.was_up() => Ok(()),
+            outcome => outcome.map_err(|e| self.line.far.lost("end the association with", e)),
         }
     }
 
@@ -272,7 +273,7 @@ impl Link for SctpLink {
     }
 
     fn peer_address(&self) -> SocketAddr {
-        self.line.peer_address
+        self.line.far.address()
     }
 }
 
@@ -294,12 +295,9 @@ impl AsFd for SctpLink {
 #[derive(Debug)]
 pub(crate) struct Line {
     socket: Socket,
-    token: Token,
-    node: NodeId,
-    peer_address: SocketAddr,
+    far: FarEnd,
+    /// What is sent to first, if it is to be another than the far end's address.
     primary: Option<IpAddr>,
-    dialing: AtomicBool,
-    failed: OnceLock<i32>,
     /// The last send was not taken.
     blocked: AtomicBool,
     /// The end has been received.
@@ -308,51 +306,52 @@ pub(crate) struct Line {
     events: LinkEvents,
 }
 
-/// What is still to be told as readable, though the system tells it no more.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Again(Arc<Mutex<Vec<Token>>>);
-
-/// Who is at the other end, and what of.
-pub(crate) struct Far {
-    pub(crate) node: NodeId,
-    pub(crate) address: SocketAddr,
-    /// What is sent to first, if it is to be another.
-    pub(crate) primary: Option<IpAddr>,
-    pub(crate) dialing: bool,
-}
-
 impl Line {
-    pub(crate) fn new(socket: Socket, token: Token, far: Far, again: Again, events: LinkEvents) -> Self {
+    pub(crate) fn new(
+        socket: Socket,
+        far: FarEnd,
+        primary: Option<IpAddr>,
+        again: Again,
+        events: LinkEvents,
+    ) -> Self {
         let line = Self {
             socket,
-            token,
-            node: far.node,
-            peer_address: far.address,
-            primary: far.primary,
-            dialing: AtomicBool::new(far.dialing),
-            failed: OnceLock::new(),
+            far,
+            primary,
             blocked: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             again,
             events,
         };
-        if !far.dialing {
+        if !line.far.is_dialing() {
             line.prefer();
         }
         line
     }
 
-    pub(crate) fn descriptor(&self) -> RawFd {
-        self.socket.as_raw_fd()
+    /// Sends to the preferred address first; it stays as it is if the association does not have it.
+    fn prefer(&self) {
+        if let Some(ip) = self.primary.filter(|ip| *ip != self.far.address().ip()) {
+            let mut address = self.far.address();
+            address.set_ip(ip);
+            let _ = socket::set_primary(self.socket.as_fd(), address);
+        }
     }
+}
 
-    /// Translates what the system told.
-    pub(crate) fn tell(&self, event: &Event, ready: &mut Vec<Ready>) {
-        if self.dialing.load(Ordering::Acquire) {
-            let Some(outcome) = self.dial_outcome() else {
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl sockets::Line for Line {
+    #[inline]
+    fn tell(&self, event: &Event, ready: &mut Vec<Ready>) {
+        if self.far.is_dialing() {
+            let Some(outcome) = self.far.dial_outcome(&self.socket) else {
                 return;
             };
-            self.dialing.store(false, Ordering::Release);
             ready.push(outcome);
             if matches!(outcome, Ready::Failed(..)) {
                 return;
@@ -362,64 +361,12 @@ impl Line {
         let broken = event.is_error() || event.is_write_closed();
         let readable = event.is_readable() || event.is_read_closed();
         if (broken || readable) && !self.ended.load(Ordering::Acquire) {
-            ready.push(Ready::Readable(self.token));
+            ready.push(Ready::Readable(self.far.token()));
         }
         // The system tells room with every other event too; only who waits for it wants to know.
         if (event.is_writable() || broken) && self.blocked.load(Ordering::Acquire) {
-            ready.push(Ready::Writable(self.token));
+            ready.push(Ready::Writable(self.far.token()));
         }
-    }
-
-    /// What has become of a dial; `None` while it is going on.
-    fn dial_outcome(&self) -> Option<Ready> {
-        let error = match self.socket.take_error() {
-            Ok(None) => match self.socket.peer_addr() {
-                Ok(_) => return Some(Ready::Dialed(self.token)),
-                Err(e) if e.kind() == io::ErrorKind::NotConnected => return None,
-                Err(e) => e,
-            },
-            Ok(Some(e)) | Err(e) => e,
-        };
-        // The first reason stays: `set` fails only if there is one.
-        let _ = self.failed.set(error.raw_os_error().unwrap_or_default());
-        Some(Ready::Failed(self.token, error.kind()))
-    }
-
-    /// Sends to the preferred address first; it stays as it is if the association does not have it.
-    fn prefer(&self) {
-        if let Some(ip) = self.primary.filter(|ip| *ip != self.peer_address.ip()) {
-            let mut address = self.peer_address;
-            address.set_ip(ip);
-            let _ = socket::set_primary(self.socket.as_fd(), address);
-        }
-    }
-
-    fn was_up(&self) -> bool {
-        !self.dialing.load(Ordering::Acquire) && self.failed.get().is_none()
-    }
-
-    fn lost(&self, operation: &str, error: io::Error) -> io::Error {
-        if error.kind() == io::ErrorKind::WouldBlock {
-            return error;
-        }
-        let (operation, error) = match self.failed.get() {
-            Some(code) => ("connect to", io::Error::from_raw_os_error(*code)),
-            None => (operation, error),
-        };
-        in_operation(
-            format_args!("{operation} node {} at {}", self.node, self.peer_address),
-            error,
-        )
-    }
-}
-
-impl Again {
-    pub(crate) fn take(&self) -> Vec<Token> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn push(&self, token: Token) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(token);
     }
 }
 
@@ -452,14 +399,4 @@ fn path_event(address: IpAddr, change: i32) -> Option<LinkEvent> {
         6 => LinkEvent::PathSuspect(address),
         _ => return None,
     })
-}
-
-/// Calls again while a signal interrupts.
-fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
-    loop {
-        match call() {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
-    }
 }

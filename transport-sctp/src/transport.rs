@@ -1,49 +1,35 @@
 //! Dialing, accepting, and waiting for readiness.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dlmwire_codec::NodeId;
+use dlmwire_transport::sockets::{FarEnd, Interest, Queue};
 use dlmwire_transport::{Accepted, Capabilities, Ready, Roster, Token, Transport, Waker};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll};
 use socket2::{Domain, Socket};
 
 use crate::CAPABILITIES;
 use crate::error::in_operation;
 use crate::event::LinkEvents;
-use crate::line::{Again, Far, Line, SctpLink, drain};
+use crate::line::{Line, SctpLink, drain};
 use crate::listener::Listener;
 use crate::options::Options;
 use crate::socket;
 
-/// Readiness that is fetched from the system in one call.
-const EVENTS_MAX: usize = 1024;
-
-const LISTENER: mio::Token = mio::Token(usize::MAX);
-const WAKER: mio::Token = mio::Token(usize::MAX - 1);
-
 /// Dials and accepts over the kernel's SCTP.
 ///
-/// Tokens must fit the machine's word; the two greatest values are its own.
+/// Tokens must fit the machine's word; the three greatest values are its own.
 pub struct SctpTransport {
     roster: Roster,
     options: Options,
-    poll: Poll,
-    readiness: Events,
     listener: Listener,
-    waker: Waker,
-    lines: HashMap<mio::Token, Weak<Line>>,
-    /// How many lines there may be before dropped ones are swept out.
-    sweep_at: usize,
+    queue: Queue<Line>,
     /// How often each node was dialed: the next dial goes to its next address.
     dials: BTreeMap<NodeId, usize>,
-    again: Again,
     events: LinkEvents,
     refused: u64,
 }
@@ -61,26 +47,13 @@ impl SctpTransport {
             .check()
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let listener = Listener::bind(roster.local(), &options)?;
-        let poll = Poll::new().map_err(|e| in_operation("create the event queue", e))?;
-        poll.registry().register(
-            &mut SourceFd(&listener.descriptor()),
-            LISTENER,
-            Interest::READABLE,
-        )?;
-        let waker = mio::Waker::new(poll.registry(), WAKER)?;
-        // It fails only when the queue is gone, and with it who waits.
-        let waker = Waker::new(move || drop(waker.wake()));
+        let queue = Queue::new(&listener.socket)?;
         Ok(Self {
             roster,
             options,
-            poll,
-            readiness: Events::with_capacity(EVENTS_MAX),
             listener,
-            waker,
-            lines: HashMap::new(),
-            sweep_at: 64,
+            queue,
             dials: BTreeMap::new(),
-            again: Again::default(),
             events: LinkEvents::default(),
             refused: 0,
         })
@@ -92,35 +65,14 @@ impl SctpTransport {
     }
 
     /// Takes a connected or connecting socket into the readiness of this transport.
-    fn adopt(&mut self, socket: Socket, token: Token, far: Far) -> io::Result<SctpLink> {
-        let name = self.name(token)?;
-        let line = Line::new(socket, token, far, self.again.clone(), self.events.clone());
-        let line = Arc::new(line);
-        let descriptor: RawFd = line.descriptor();
-        self.poll.registry().register(
-            &mut SourceFd(&descriptor),
-            name,
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
-        if self.lines.len() >= self.sweep_at {
-            self.lines.retain(|_, line| line.strong_count() > 0);
-            self.sweep_at = 64 + 2 * self.lines.len();
-        }
-        self.lines.insert(name, Arc::downgrade(&line));
+    fn adopt(&mut self, socket: Socket, far: FarEnd) -> io::Result<SctpLink> {
+        let token = far.token();
+        let primary = self.options.primary.get(&far.node()).copied();
+        let (again, events) = (self.queue.again(), self.events.clone());
+        let line = Arc::new(Line::new(socket, far, primary, again, events));
+        self.queue
+            .adopt(token, Interest::READABLE | Interest::WRITABLE, &line)?;
         Ok(SctpLink::new(line))
-    }
-
-    fn name(&self, token: Token) -> io::Result<mio::Token> {
-        let name = usize::try_from(token.0).ok().map(mio::Token);
-        let Some(name) = name.filter(|name| *name < WAKER) else {
-            let text = format!("token {} is greater than {}", token.0, WAKER.0 - 1);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        };
-        if self.lines.get(&name).is_some_and(|line| line.strong_count() > 0) {
-            let text = format!("token {} already names a link", token.0);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        Ok(name)
     }
 
     /// The addresses of a node in the order in which this dial uses them: one further at each attempt, as kernels do.
@@ -161,14 +113,8 @@ impl Transport for SctpTransport {
         if !self.options.connectx {
             addresses.truncate(1);
         }
-        let far = Far {
-            node: peer,
-            address,
-            primary: self.options.primary.get(&peer).copied(),
-            dialing: true,
-        };
         let socket = self.connect(&addresses);
-        let link = socket.and_then(|socket| self.adopt(socket, token, far));
+        let link = socket.and_then(|socket| self.adopt(socket, FarEnd::dialed(token, peer, address)));
         link.map_err(|e| in_operation(format_args!("connect to node {peer} at {address}"), e))
     }
 
@@ -185,57 +131,20 @@ impl Transport for SctpTransport {
                 drain(&socket);
                 continue;
             };
-            self.listener.leave();
-            let far = Far {
-                node,
-                address,
-                primary: self.options.primary.get(&node).copied(),
-                dialing: false,
-            };
             let link = socket::set_accepted(&socket, &self.options)
-                .and_then(|()| self.adopt(socket, token, far))
+                .and_then(|()| self.adopt(socket, FarEnd::accepted(token, node, address)))
                 .map_err(|e| in_operation(format_args!("accept node {node} at {address}"), e))?;
             return Ok(Some(Accepted { node, link }));
         }
-        self.listener.leave();
         Ok(None)
     }
 
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
-        ready.clear();
-        for token in self.again.take() {
-            let name = usize::try_from(token.0).map(mio::Token).unwrap_or(WAKER);
-            if self.lines.get(&name).is_some_and(|line| line.strong_count() > 0) {
-                ready.push(Ready::Readable(token));
-            }
-        }
-        let timeout = if ready.is_empty() {
-            self.listener.patience(timeout)
-        } else {
-            Some(Duration::ZERO)
-        };
-        match self.poll.poll(&mut self.readiness, timeout) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => self.readiness.clear(),
-            outcome => outcome.map_err(|e| in_operation("wait for readiness", e))?,
-        }
-        let mut incoming = self.listener.is_due();
-        for event in &self.readiness {
-            match event.token() {
-                LISTENER => incoming = true,
-                WAKER => {}
-                name => {
-                    if let Some(line) = self.lines.get(&name).and_then(Weak::upgrade) {
-                        line.tell(event, ready);
-                    }
-                }
-            }
-        }
-        ready.extend(incoming.then_some(Ready::Incoming));
-        Ok(())
+        self.queue.wait(&mut self.listener.waiting, ready, timeout)
     }
 
     fn waker(&self) -> Waker {
-        self.waker.clone()
+        self.queue.waker()
     }
 
     fn set_roster(&mut self, roster: Roster) {

@@ -21,8 +21,6 @@
 //! # }
 //! ```
 
-mod alarm;
-mod error;
 mod line;
 mod listener;
 mod options;

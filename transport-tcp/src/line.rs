@@ -3,17 +3,14 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use dlmwire_codec::NodeId;
-use dlmwire_transport::{Link, Ready, Received, Token};
-use mio::event::Event;
+use dlmwire_transport::sockets::{self, Again, Event, FarEnd, retry};
+use dlmwire_transport::{Link, Ready, Received};
 use mio::net::TcpStream;
 use socket2::SockRef;
-
-use crate::error::in_operation;
 
 /// Slices that the system takes in one call.
 const SLICES_MAX: usize = 1024;
@@ -34,18 +31,18 @@ impl Link for TcpLink {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let line = &*self.0;
-        let count = retry(|| (&line.stream).read(buffer)).map_err(|e| line.lost("receive from", e))?;
+        let count = retry(|| (&line.stream).read(buffer)).map_err(|e| line.far.lost("receive from", e))?;
         if count == 0 {
             // A socket that never was connected looks closed.
-            if line.failed.get().is_some() {
-                return Err(line.lost("receive from", io::ErrorKind::NotConnected.into()));
+            if line.far.failed().is_some() {
+                return Err(line.far.lost("receive from", io::ErrorKind::NotConnected.into()));
             }
             line.ended.store(true, Ordering::Release);
             return Ok(Received::End);
         }
         // The system told the hang-up together with these bytes, and tells it only once.
         if count < buffer.len() && line.hung_up.load(Ordering::Acquire) {
-            line.again.push(line.token);
+            line.again.push(line.far.token());
         }
         Ok(Received::Bytes(count))
     }
@@ -73,7 +70,7 @@ impl Link for TcpLink {
                     }
                 }
                 Err(_) if taken > 0 => return Ok(taken),
-                Err(e) => return Err(line.lost("send to", e)),
+                Err(e) => return Err(line.far.lost("send to", e)),
             }
         }
         line.blocked.store(false, Ordering::Release);
@@ -84,7 +81,7 @@ impl Link for TcpLink {
         let line = &*self.0;
         line.stream
             .shutdown(Shutdown::Write)
-            .map_err(|e| line.lost("close our direction to", e))
+            .map_err(|e| line.far.lost("close our direction to", e))
     }
 
     fn abort(self) {
@@ -93,7 +90,7 @@ impl Link for TcpLink {
     }
 
     fn peer_address(&self) -> SocketAddr {
-        self.0.peer_address
+        self.0.far.address()
     }
 }
 
@@ -107,11 +104,7 @@ impl AsFd for TcpLink {
 #[derive(Debug)]
 pub(crate) struct Line {
     stream: TcpStream,
-    token: Token,
-    node: NodeId,
-    peer_address: SocketAddr,
-    dialing: AtomicBool,
-    failed: OnceLock<i32>,
+    far: FarEnd,
     /// The last send took less than was given.
     blocked: AtomicBool,
     /// The system has told the peer's end or an error.
@@ -121,47 +114,32 @@ pub(crate) struct Line {
     again: Again,
 }
 
-/// What is still to be told as readable, though the system tells it no more.
-#[derive(Clone, Default, Debug)]
-pub(crate) struct Again(Arc<Repeats>);
-
-#[derive(Default, Debug)]
-struct Repeats {
-    /// There are some: most waits need not take the lock.
-    any: AtomicBool,
-    tokens: Mutex<Vec<Token>>,
-}
-
-/// Who is at the other end, and what of.
-pub(crate) struct Far {
-    pub(crate) node: NodeId,
-    pub(crate) address: SocketAddr,
-    pub(crate) dialing: bool,
-}
-
 impl Line {
-    pub(crate) fn new(stream: TcpStream, token: Token, far: Far, again: Again) -> Self {
+    pub(crate) const fn new(stream: TcpStream, far: FarEnd, again: Again) -> Self {
         Self {
             stream,
-            token,
-            node: far.node,
-            peer_address: far.address,
-            dialing: AtomicBool::new(far.dialing),
-            failed: OnceLock::new(),
+            far,
             blocked: AtomicBool::new(false),
             hung_up: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             again,
         }
     }
+}
 
-    /// Translates what the system told.
-    pub(crate) fn tell(&self, event: &Event, ready: &mut Vec<Ready>) {
-        if self.dialing.load(Ordering::Acquire) {
-            let Some(outcome) = self.dial_outcome() else {
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl sockets::Line for Line {
+    #[inline]
+    fn tell(&self, event: &Event, ready: &mut Vec<Ready>) {
+        if self.far.is_dialing() {
+            let Some(outcome) = self.far.dial_outcome(&self.stream) else {
                 return;
             };
-            self.dialing.store(false, Ordering::Release);
             ready.push(outcome);
             if matches!(outcome, Ready::Failed(..)) {
                 return;
@@ -173,58 +151,12 @@ impl Line {
         }
         let readable = event.is_readable() || event.is_read_closed();
         if broken || (readable && !self.ended.load(Ordering::Acquire)) {
-            ready.push(Ready::Readable(self.token));
+            ready.push(Ready::Readable(self.far.token()));
         }
         // The system tells room with every other event too; only who waits for it wants to know.
         if (event.is_writable() || broken) && self.blocked.load(Ordering::Acquire) {
-            ready.push(Ready::Writable(self.token));
+            ready.push(Ready::Writable(self.far.token()));
         }
-    }
-
-    /// What has become of a dial; `None` while it is going on.
-    fn dial_outcome(&self) -> Option<Ready> {
-        let error = match self.stream.take_error() {
-            Ok(None) => match self.stream.peer_addr() {
-                Ok(_) => return Some(Ready::Dialed(self.token)),
-                Err(e) if e.kind() == io::ErrorKind::NotConnected => return None,
-                Err(e) => e,
-            },
-            Ok(Some(e)) | Err(e) => e,
-        };
-        // The first reason stays: `set` fails only if there is one.
-        let _ = self.failed.set(error.raw_os_error().unwrap_or_default());
-        Some(Ready::Failed(self.token, error.kind()))
-    }
-
-    fn lost(&self, operation: &str, error: io::Error) -> io::Error {
-        if error.kind() == io::ErrorKind::WouldBlock {
-            return error;
-        }
-        let (operation, error) = match self.failed.get() {
-            Some(code) => ("connect to", io::Error::from_raw_os_error(*code)),
-            None => (operation, error),
-        };
-        in_operation(
-            format_args!("{operation} node {} at {}", self.node, self.peer_address),
-            error,
-        )
-    }
-}
-
-impl Again {
-    pub(crate) fn take(&self) -> Vec<Token> {
-        if !self.0.any.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        let mut tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.any.store(false, Ordering::Relaxed);
-        std::mem::take(&mut *tokens)
-    }
-
-    fn push(&self, token: Token) {
-        let mut tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.push(token);
-        self.0.any.store(true, Ordering::Release);
     }
 }
 
@@ -239,14 +171,4 @@ fn gather<'b>(slices: &[IoSlice<'_>], buffer: &'b mut [u8; GATHERED_BYTES_MAX]) 
         end += slice.len();
     }
     buffer.get(..end)
-}
-
-/// Calls again while a signal interrupts.
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
-    }
 }

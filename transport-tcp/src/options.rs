@@ -3,9 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use dlmwire_transport::sockets::in_operation;
 use socket2::{SockRef, TcpKeepalive};
-
-use crate::error::in_operation;
 
 /// How every socket is set; the defaults suit a cluster's own network.
 #[derive(Clone, PartialEq, Eq, Debug)]

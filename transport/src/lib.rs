@@ -43,7 +43,8 @@
 //! loss. Exactly once and in order across lost links is the business of the engine above.
 //!
 //! Besides the traits: [`memory`] carries bytes without an operating system, [`fault`] wraps any transport and
-//! injects faults by a seed, and `conformance` (a feature) is the suite that any transport can run against itself.
+//! injects faults by a seed, `conformance` (a feature) is the suite that any transport can run against itself, and
+//! `sockets` (a feature) is what transports over sockets share: the event queue and the wait.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -51,6 +52,8 @@ pub mod fault;
 pub mod memory;
 mod random;
 mod roster;
+#[cfg(all(feature = "sockets", unix))]
+pub mod sockets;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;

@@ -1,10 +1,21 @@
-//! What the operating system said, with the operation and the peer.
+//! What the operating system said, with the operation and the peer; and what it says without meaning it.
 
 use std::fmt::{self, Display};
 use std::io;
 
-/// `error` told as "`operation`: what the system said", of the same kind; the source is kept.
-pub(crate) fn in_operation(operation: impl Display, error: io::Error) -> io::Error {
+/// `error` told as "`operation`: what the system said", of the same kind; it is kept as the source.
+///
+/// `operation` is a verb with what it was done to, as in `bind to 10.0.0.1:21064`.
+///
+/// ```
+/// use std::io;
+///
+/// use dlmwire_transport::sockets::in_operation;
+///
+/// let error = in_operation("bind to 10.0.0.1:0", io::ErrorKind::AddrNotAvailable.into());
+/// assert_eq!(error.to_string(), "bind to 10.0.0.1:0: address not available");
+/// ```
+pub fn in_operation(operation: impl Display, error: io::Error) -> io::Error {
     io::Error::new(
         error.kind(),
         OperationError {
@@ -12,6 +23,21 @@ pub(crate) fn in_operation(operation: impl Display, error: io::Error) -> io::Err
             error,
         },
     )
+}
+
+/// Calls again while a signal interrupts.
+///
+/// # Errors
+///
+/// What `call` gives, except `Interrupted`.
+#[inline]
+pub fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -63,5 +89,24 @@ mod tests {
                 .and_then(io::Error::raw_os_error),
             Some(111)
         );
+    }
+
+    #[test]
+    fn interrupted_call_is_made_again_and_every_other_outcome_is_told() {
+        let mut outcomes = [
+            Ok(3),
+            Err(io::ErrorKind::Interrupted),
+            Err(io::ErrorKind::WouldBlock),
+        ]
+        .into_iter();
+        let mut call = || {
+            outcomes
+                .next_back()
+                .expect("no more calls")
+                .map_err(io::Error::from)
+        };
+        let error = retry(&mut call).expect_err("nothing is there");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(retry(&mut call).expect("the call after the signal"), 3);
     }
 }

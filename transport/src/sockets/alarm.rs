@@ -18,7 +18,7 @@ const SLACK: Duration = Duration::from_millis(1);
 
 /// A timer that makes the event queue ready.
 #[derive(Debug)]
-pub(crate) struct Alarm {
+pub(super) struct Alarm {
     timer: Option<Timer>,
     /// What it is set for, until it is told.
     set: Option<Set>,
@@ -33,7 +33,7 @@ struct Set {
 
 impl Alarm {
     /// One that is not set, told as `token`.
-    pub(crate) fn new(registry: &Registry, token: Token) -> Self {
+    pub(super) fn new(registry: &Registry, token: Token) -> Self {
         Self {
             timer: Timer::new(registry, token).ok(),
             set: None,
@@ -41,7 +41,8 @@ impl Alarm {
     }
 
     /// Sees to the end of a wait of `timeout`, and gives what is left for the system to see to.
-    pub(crate) fn cover(&mut self, timeout: Option<Duration>) -> Option<Duration> {
+    #[inline]
+    pub(super) fn cover(&mut self, timeout: Option<Duration>) -> Option<Duration> {
         let timeout = timeout?;
         if timeout < LEAST {
             return Some(timeout);
@@ -54,12 +55,14 @@ impl Alarm {
     }
 
     /// It rang and has been told.
-    pub(crate) const fn told(&mut self) {
+    #[inline]
+    pub(super) const fn told(&mut self) {
         self.set = None;
     }
 }
 
 impl Set {
+    #[inline]
     fn is_early_enough(self, timeout: Duration) -> bool {
         // One that was set before, for as short a wait, is so without a look at the clock.
         self.delay <= timeout
@@ -138,7 +141,7 @@ mod tests {
         (poll, alarm)
     }
 
-    /// Waits as the transport does, and says whether the alarm ended it.
+    /// Waits as the queue does, and says whether the alarm ended it.
     fn wait(poll: &mut Poll, alarm: &mut Alarm, timeout: Duration) -> bool {
         let left = alarm.cover(Some(timeout));
         let mut events = Events::with_capacity(8);

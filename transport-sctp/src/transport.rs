@@ -22,7 +22,7 @@ use crate::socket;
 
 /// Dials and accepts over the kernel's SCTP.
 ///
-/// Tokens must fit the machine's word; the three greatest values are its own.
+/// Tokens are at most [`TOKEN_MAX`](dlmwire_transport::sockets::TOKEN_MAX).
 pub struct SctpTransport {
     roster: Roster,
     options: Options,

@@ -19,7 +19,7 @@ use crate::options::Options;
 
 /// Dials and accepts over TCP.
 ///
-/// Tokens must fit the machine's word; the three greatest values are its own.
+/// Tokens are at most [`TOKEN_MAX`](dlmwire_transport::sockets::TOKEN_MAX).
 pub struct TcpTransport {
     roster: Roster,
     options: Options,

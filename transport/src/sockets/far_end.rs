@@ -47,6 +47,7 @@ impl FarEnd {
     }
 
     /// What the line is called in readiness events.
+    #[inline]
     pub const fn token(&self) -> Token {
         self.token
     }

@@ -20,7 +20,7 @@ use crate::{Ready, Token, Waker};
 /// Readiness that is fetched from the system in one call.
 const EVENTS_MAX: usize = 1024;
 
-/// As few lines are not worth a sweep.
+/// Lines that are not worth a sweep.
 const SWEEP_LEAST: usize = 64;
 
 const LISTENER: mio::Token = mio::Token(usize::MAX);
@@ -36,8 +36,7 @@ pub const TOKEN_MAX: Token = Token((ALARM.0 - 1) as u64);
 pub trait Line: AsFd {
     /// Translates what the system told of it.
     ///
-    /// The system tells with everything all that there is, so that an event says more than what is new. A dropped
-    /// line is told of no more.
+    /// An event says all that is there, and not only what is new. A dropped line is told of no more.
     fn tell(&self, event: &Event, ready: &mut Vec<Ready>);
 }
 

@@ -1,7 +1,7 @@
 //! One connection, and what the transport must know of it to tell readiness.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use dlmwire_transport::sockets::{self, Again, Event, FarEnd, retry};
 use dlmwire_transport::{Link, Ready, Received};
-use mio::net::TcpStream;
 use socket2::SockRef;
 
 /// Slices that the system takes in one call.

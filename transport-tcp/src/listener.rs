@@ -1,10 +1,10 @@
 //! The listening socket.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 
 use dlmwire_transport::sockets::{Waiting, in_operation};
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::options::Options;
@@ -48,6 +48,7 @@ impl Listener {
     /// A connection that the caller gave up meanwhile counts as none taken: another try follows at the next wait.
     pub(crate) fn accept(&mut self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
         let taken = self.waiting.note(self.socket.accept());
-        taken.map_err(|e| in_operation(format_args!("accept on {}", self.address), e))
+        let taken = taken.map_err(|e| in_operation(format_args!("accept on {}", self.address), e))?;
+        Ok(taken.map(|(stream, address)| (stream.into(), address)))
     }
 }

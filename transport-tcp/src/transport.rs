@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream as StdStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dlmwire_codec::NodeId;
 use dlmwire_transport::sockets::{FarEnd, Interest, Queue, in_operation};
 use dlmwire_transport::{Accepted, Capabilities, Ready, Roster, Token, Transport, Waker};
-use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::CAPABILITIES;
@@ -70,7 +69,7 @@ impl TcpTransport {
             .map_err(|e| in_operation(format_args!("bind to {source}"), e))?;
         match socket.connect(&peer.into()) {
             Err(e) if !is_in_progress(&e) => Err(e),
-            _ => Ok(TcpStream::from_std(StdStream::from(socket))),
+            _ => Ok(socket.into()),
         }
     }
 }

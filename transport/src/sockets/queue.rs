@@ -226,6 +226,7 @@ mod tests {
     use std::os::fd::BorrowedFd;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     use super::*;
 
@@ -294,7 +295,7 @@ mod tests {
 
         /// What one wait tells, which must end by itself.
         fn wait(&mut self, timeout: Option<Duration>) -> Vec<Ready> {
-            let (ended, ends) = mpsc::channel();
+            let (ended, ends) = mpsc::sync_channel(1);
             let waker = self.queue.waker();
             let watch = thread::spawn(move || {
                 let late = ends.recv_timeout(DEADLINE).is_err();
@@ -330,7 +331,10 @@ mod tests {
         room.waiting
             .note(Err::<(), _>(error))
             .expect_err("it is given on");
-        while room.wait(None).is_empty() {}
+        let deadline = Instant::now() + DEADLINE;
+        while room.wait(None).is_empty() {
+            assert!(Instant::now() < deadline, "the listener is not told");
+        }
         assert_eq!(room.wait(NOW), []);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dlmwire_transport::sockets::{self, Again, Event, FarEnd, retry};
+use dlmwire_transport::sockets::{self, Again, Event, FarEnd, Interest, Interests, retry};
 use dlmwire_transport::{Link, Ready, Received};
 use socket2::Socket;
 
@@ -34,6 +34,8 @@ const DRAIN_BYTES: usize = RECORD_BYTES_MAX * sys::PIECES_MAX;
 pub struct SctpLink {
     line: Arc<Line>,
     notification: Assembly,
+    /// What the system said of the socket, ahead of what may still be read.
+    said: Option<io::Error>,
     /// How the association ended, once that is known.
     over: Option<Over>,
     aborted: bool,
@@ -52,6 +54,7 @@ impl SctpLink {
         Self {
             line,
             notification: Assembly::default(),
+            said: None,
             over: None,
             aborted: false,
         }
@@ -87,14 +90,23 @@ impl SctpLink {
             match retry(|| sys::receive(self.line.socket.as_fd(), room, RECORD_BYTES_MAX)) {
                 Ok(pieces) => {
                     filled += self.gather(room, &pieces);
-                    // An error behind the last piece needs no call of its own: the system puts a notification first.
-                    if pieces.drained {
-                        break;
+                    if !pieces.drained {
+                        continue;
                     }
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                // Told ahead of what came before it, which may say more: that is read first.
+                Err(e) if self.said.is_none() => {
+                    self.said = Some(e);
+                    continue;
+                }
                 Err(e) => self.over = Some(over_by(&e)),
             }
+            // Nothing is left.
+            if self.over.is_none() {
+                self.over = self.said.take().as_ref().map(over_by);
+            }
+            break;
         }
         filled
     }
@@ -135,7 +147,8 @@ impl SctpLink {
             Notification::Lost { cause } => {
                 let lost = Over::Lost(LossReason::Aborted { cause });
                 // The system's own word tells an ABORT from a peer that has fallen silent.
-                let said = self.line.socket.take_error().ok().flatten();
+                let said = self.said.take();
+                let said = said.or_else(|| self.line.socket.take_error().ok().flatten());
                 let over = said.as_ref().map_or(lost, |said| match said.kind() {
                     io::ErrorKind::TimedOut => over_by(said),
                     _ => lost,
@@ -162,7 +175,7 @@ impl SctpLink {
             Notification::Other => return,
         };
         self.over = over;
-        self.line.events.push(LinkReport {
+        self.line.shared.events.push(LinkReport {
             token: self.line.far.token(),
             node: self.line.far.node(),
             event,
@@ -193,7 +206,7 @@ impl Link for SctpLink {
         if filled > 0 {
             // The end is known already, and the system tells it no more.
             if self.over.is_some() {
-                self.line.again.push(self.line.far.token());
+                self.line.shared.again.push(self.line.far.token());
             }
             return Ok(Received::Bytes(filled));
         }
@@ -228,8 +241,6 @@ impl Link for SctpLink {
                 .far
                 .lost("send to", io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
-        // Set before the call: room may come, and be told on another thread, before the call returns.
-        line.blocked.store(true, Ordering::Release);
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
         let sent = if slices.len() <= SLICES_MAX {
             retry(|| line.socket.send_vectored_with_flags(slices, flags))
@@ -237,11 +248,17 @@ impl Link for SctpLink {
             let record: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
             retry(|| line.socket.send_with_flags(&record, flags))
         };
+        let refused = match &sent {
+            Ok(taken) => *taken < wanted,
+            Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+        };
+        line.blocked.store(refused, Ordering::Release);
+        if refused {
+            line.watch(true)
+                .map_err(|e| line.far.lost("wait for room to", e))?;
+        }
         match sent {
-            Ok(taken) => {
-                line.blocked.store(taken < wanted, Ordering::Release);
-                Ok(taken)
-            }
+            Ok(taken) => Ok(taken),
             Err(e) if e.raw_os_error() == Some(libc::ESHUTDOWN) => Err(line.far.lost(
                 "send to",
                 io::Error::new(io::ErrorKind::BrokenPipe, "association is ending"),
@@ -302,31 +319,57 @@ pub(crate) struct Line {
     blocked: AtomicBool,
     /// The end has been received.
     ended: AtomicBool,
-    again: Again,
-    events: LinkEvents,
+    /// The system tells of room.
+    watched: AtomicBool,
+    shared: Shared,
+}
+
+/// What all lines of a transport share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) again: Again,
+    pub(crate) interests: Interests,
+    pub(crate) events: LinkEvents,
 }
 
 impl Line {
-    pub(crate) fn new(
-        socket: Socket,
-        far: FarEnd,
-        primary: Option<IpAddr>,
-        again: Again,
-        events: LinkEvents,
-    ) -> Self {
+    pub(crate) fn new(socket: Socket, far: FarEnd, primary: Option<IpAddr>, shared: Shared) -> Self {
+        let far_is_dialing = far.is_dialing();
         let line = Self {
             socket,
             far,
             primary,
             blocked: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            again,
-            events,
+            watched: AtomicBool::new(far_is_dialing),
+            shared,
         };
-        if !line.far.is_dialing() {
+        if !far_is_dialing {
             line.prefer();
         }
         line
+    }
+
+    /// What it is to be told of. SCTP tells of room whenever some of what was sent is acknowledged, and TCP only who
+    /// was refused some: so room is told to who waits for it, and the end of a dial.
+    pub(crate) fn interest(&self) -> Interest {
+        if self.watched.load(Ordering::Acquire) {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        }
+    }
+
+    /// Has room told from now on, also such as is there already, or no more.
+    fn watch(&self, watched: bool) -> io::Result<()> {
+        if self.watched.swap(watched, Ordering::AcqRel) == watched {
+            return Ok(());
+        }
+        let changed = self
+            .shared
+            .interests
+            .change(&self.socket, self.far.token(), self.interest());
+        changed.inspect_err(|_| self.watched.store(!watched, Ordering::Release))
     }
 
     /// Sends to the preferred address first; it stays as it is if the association does not have it.
@@ -364,8 +407,13 @@ impl sockets::Line for Line {
             ready.push(Ready::Readable(self.far.token()));
         }
         // The system tells room with every other event too; only who waits for it wants to know.
-        if (event.is_writable() || broken) && self.blocked.load(Ordering::Acquire) {
-            ready.push(Ready::Writable(self.far.token()));
+        if self.blocked.load(Ordering::Acquire) {
+            if event.is_writable() || broken {
+                ready.push(Ready::Writable(self.far.token()));
+            }
+        } else {
+            // If it fails, room is told in vain.
+            let _ = self.watch(false);
         }
     }
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dlmwire_codec::NodeId;
-use dlmwire_transport::sockets::{FarEnd, Interest, Queue};
+use dlmwire_transport::sockets::{FarEnd, Queue};
 use dlmwire_transport::{Accepted, Capabilities, Ready, Roster, Token, Transport, Waker};
 use socket2::{Domain, Socket};
 
 use crate::CAPABILITIES;
 use crate::error::in_operation;
 use crate::event::LinkEvents;
-use crate::line::{Line, SctpLink, drain};
+use crate::line::{Line, SctpLink, Shared, drain};
 use crate::listener::Listener;
 use crate::options::Options;
 use crate::socket;
@@ -28,9 +28,9 @@ pub struct SctpTransport {
     options: Options,
     listener: Listener,
     queue: Queue<Line>,
+    shared: Shared,
     /// How often each node was dialed: the next dial goes to its next address.
     dials: BTreeMap<NodeId, usize>,
-    events: LinkEvents,
     refused: u64,
 }
 
@@ -48,30 +48,33 @@ impl SctpTransport {
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let listener = Listener::bind(roster.local(), &options)?;
         let queue = Queue::new(&listener.socket)?;
+        let shared = Shared {
+            again: queue.again(),
+            interests: queue.interests()?,
+            events: LinkEvents::default(),
+        };
         Ok(Self {
             roster,
             options,
             listener,
             queue,
+            shared,
             dials: BTreeMap::new(),
-            events: LinkEvents::default(),
             refused: 0,
         })
     }
 
     /// What SCTP says of links and their paths; also after the transport has been given away.
     pub fn events(&self) -> LinkEvents {
-        self.events.clone()
+        self.shared.events.clone()
     }
 
     /// Takes a connected or connecting socket into the readiness of this transport.
     fn adopt(&mut self, socket: Socket, far: FarEnd) -> io::Result<SctpLink> {
         let token = far.token();
         let primary = self.options.primary.get(&far.node()).copied();
-        let (again, events) = (self.queue.again(), self.events.clone());
-        let line = Arc::new(Line::new(socket, far, primary, again, events));
-        self.queue
-            .adopt(token, Interest::READABLE | Interest::WRITABLE, &line)?;
+        let line = Arc::new(Line::new(socket, far, primary, self.shared.clone()));
+        self.queue.adopt(token, line.interest(), &line)?;
         Ok(SctpLink::new(line))
     }
 

@@ -195,8 +195,11 @@ fn acknowledge(mut to: &TcpStream, seq: u32) -> io::Result<()> {
 
 /// Whether the other end is gone, as it is when its time is over.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof
-    )
+    // What SCTP says while an association is ending has no kind.
+    let is_ending = error.raw_os_error() == Some(rustix::io::Errno::SHUTDOWN.raw_os_error());
+    is_ending
+        || matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof
+        )
 }

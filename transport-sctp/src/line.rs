@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dlmwire_transport::sockets::{self, Again, Event, FarEnd, Interest, Interests, retry};
+use dlmwire_transport::sockets::{
+    self, Again, Event, FarEnd, GATHERED_BYTES_MAX, Interest, Interests, gather, retry,
+};
 use dlmwire_transport::{Link, Ready, Received};
 use socket2::Socket;
 
@@ -23,8 +25,13 @@ const SLICES_MAX: usize = 1024;
 
 /// What a dropped link throws away unread, so that the system ends it in order: a buffer of 4 MiB holds about 64 k
 /// small records.
-const DRAIN_READS_MAX: usize = 64 * 1024 / sys::PIECES_MAX;
-const DRAIN_BYTES: usize = RECORD_BYTES_MAX * sys::PIECES_MAX;
+const DRAIN_READS_MAX: usize = 64 * 1024 / RECORDS_MAX;
+const DRAIN_BYTES: usize = RECORD_BYTES_MAX * RECORDS_MAX;
+
+/// Records that are received by one call: first, when one is what mostly comes and asking for more has its price, and
+/// when there is likely more.
+const RECORDS_FIRST: usize = 4;
+const RECORDS_MAX: usize = 16;
 
 /// One association with a node.
 ///
@@ -83,37 +90,44 @@ impl SctpLink {
     /// Reads until the buffer is full, nothing is there, or the end is known; how many bytes.
     fn fill(&mut self, buffer: &mut [u8]) -> usize {
         let mut filled = 0;
-        while self.over.is_none() {
-            let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) else {
-                break;
-            };
-            match retry(|| sys::receive(self.line.socket.as_fd(), room, RECORD_BYTES_MAX)) {
-                Ok(pieces) => {
-                    filled += self.gather(room, &pieces);
-                    if !pieces.drained {
-                        continue;
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                // Told ahead of what came before it, which may say more: that is read first.
-                Err(e) if self.said.is_none() => {
-                    self.said = Some(e);
-                    continue;
-                }
-                Err(e) => self.over = Some(over_by(&e)),
-            }
-            // Nothing is left.
-            if self.over.is_none() {
-                self.over = self.said.take().as_ref().map(over_by);
-            }
-            break;
+        let mut more = self.read::<RECORDS_FIRST>(buffer, &mut filled);
+        while more {
+            more = self.read::<RECORDS_MAX>(buffer, &mut filled);
         }
         filled
     }
 
+    /// Reads up to `N` records behind what is filled. Says whether there may be more.
+    fn read<const N: usize>(&mut self, buffer: &mut [u8], filled: &mut usize) -> bool {
+        let room = buffer.get_mut(*filled..).unwrap_or_default();
+        if self.over.is_some() || room.is_empty() {
+            return false;
+        }
+        match retry(|| sys::receive::<N>(self.line.socket.as_fd(), room, RECORD_BYTES_MAX)) {
+            Ok(pieces) => {
+                *filled += self.take(room, &pieces);
+                if !pieces.drained {
+                    return true;
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            // Told ahead of what came before it, which may say more: that is read first.
+            Err(e) if self.said.is_none() => {
+                self.said = Some(e);
+                return true;
+            }
+            Err(e) => self.over = Some(over_by(&e)),
+        }
+        // Nothing is left.
+        if self.over.is_none() {
+            self.over = self.said.take().as_ref().map(over_by);
+        }
+        false
+    }
+
     /// Moves what the peer sent to the start of `room`, without gaps, and notes what the system said in between; how
     /// many bytes. What comes behind the end is not the link's.
-    fn gather(&mut self, room: &mut [u8], pieces: &Pieces) -> usize {
+    fn take<const N: usize>(&mut self, room: &mut [u8], pieces: &Pieces<N>) -> usize {
         let mut filled = 0;
         for piece in pieces.iter() {
             let bytes = piece.start..piece.start + piece.bytes;
@@ -242,7 +256,10 @@ impl Link for SctpLink {
                 .lost("send to", io::Error::new(io::ErrorKind::InvalidInput, text)));
         }
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
-        let sent = if slices.len() <= SLICES_MAX {
+        let mut buffer = [0; GATHERED_BYTES_MAX];
+        let sent = if let Some(record) = gather(slices, &mut buffer) {
+            retry(|| line.socket.send_with_flags(record, flags))
+        } else if slices.len() <= SLICES_MAX {
             retry(|| line.socket.send_vectored_with_flags(slices, flags))
         } else {
             let record: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
@@ -422,7 +439,7 @@ impl sockets::Line for Line {
 pub(crate) fn drain(socket: &Socket) {
     let mut buffer = [0; DRAIN_BYTES];
     for _ in 0..DRAIN_READS_MAX {
-        let read = retry(|| sys::receive(socket.as_fd(), &mut buffer, RECORD_BYTES_MAX));
+        let read = retry(|| sys::receive::<RECORDS_MAX>(socket.as_fd(), &mut buffer, RECORD_BYTES_MAX));
         if !read.is_ok_and(|pieces| !pieces.drained && pieces.iter().all(|piece| piece.bytes > 0)) {
             return;
         }

@@ -14,9 +14,6 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libc::{c_int, socklen_t};
 
-/// Records that are received by one call.
-pub(crate) const PIECES_MAX: usize = 16;
-
 /// Bytes of one message or of one notification, never of two.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Piece {
@@ -30,16 +27,16 @@ pub(crate) struct Piece {
     pub(crate) complete: bool,
 }
 
-/// What one receive brought.
+/// What one receive of at most `N` pieces brought.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pieces {
-    pieces: [Piece; PIECES_MAX],
+pub(crate) struct Pieces<const N: usize> {
+    pieces: [Piece; N],
     count: usize,
     /// Room was left: nothing more had come.
     pub(crate) drained: bool,
 }
 
-impl Pieces {
+impl<const N: usize> Pieces<N> {
     /// In the order in which they came; at least one.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Piece> {
         self.pieces.into_iter().take(self.count)
@@ -91,17 +88,22 @@ pub(crate) fn get_option(
     Ok(usize::try_from(length).unwrap_or(usize::MAX).min(value.len()))
 }
 
-/// Receives what has come, each piece into `slot` bytes of its own (the last slot may be shorter); never waits.
+/// Receives what has come, at most `N` pieces, each into `slot` bytes of its own (the last slot may be shorter); never
+/// waits.
 ///
 /// # Errors
 ///
-/// As `recvmsg`; one that came behind a piece is told by the next call.
-pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], slot: usize) -> io::Result<Pieces> {
+/// As `recvmsg`. An error of the socket is told ahead of pieces that came before it, which the next call gives.
+pub(crate) fn receive<const N: usize>(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    slot: usize,
+) -> io::Result<Pieces<N>> {
     let slot = slot.max(1);
     // SAFETY: parts and headers are integers and pointers, for which zero is a value: no name, no control data.
-    let mut parts: [libc::iovec; PIECES_MAX] = unsafe { std::mem::zeroed() };
+    let mut parts: [libc::iovec; N] = unsafe { std::mem::zeroed() };
     // SAFETY: as above.
-    let mut headers: [libc::mmsghdr; PIECES_MAX] = unsafe { std::mem::zeroed() };
+    let mut headers: [libc::mmsghdr; N] = unsafe { std::mem::zeroed() };
     let mut wanted = 0;
     for ((room, part), header) in buffer.chunks_mut(slot).zip(&mut parts).zip(&mut headers) {
         part.iov_base = room.as_mut_ptr().cast();
@@ -125,7 +127,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], slot: usize) ->
     let Ok(count) = u32::try_from(count) else {
         return Err(io::Error::last_os_error());
     };
-    let mut pieces = [Piece::default(); PIECES_MAX];
+    let mut pieces = [Piece::default(); N];
     for (index, (piece, header)) in pieces.iter_mut().zip(&headers).take(count as usize).enumerate() {
         *piece = Piece {
             start: index * slot,
@@ -173,17 +175,17 @@ mod tests {
     fn receive_takes_what_fits_and_never_waits() {
         let (socket, mut other) = UnixStream::pair().expect("a pair of sockets");
         let mut buffer = [0; 4];
-        let error = receive(socket.as_fd(), &mut buffer, 4).expect_err("nothing has come");
+        let error = receive::<2>(socket.as_fd(), &mut buffer, 4).expect_err("nothing has come");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         other.write_all(b"abcdef").expect("there is room");
         for text in [&b"abcd"[..], b"ef"] {
-            let pieces = receive(socket.as_fd(), &mut buffer, 4).expect("bytes have come");
+            let pieces = receive::<2>(socket.as_fd(), &mut buffer, 4).expect("bytes have come");
             let pieces: Vec<_> = pieces.iter().map(|piece| (piece.start, piece.bytes)).collect();
             assert_eq!(pieces, [(0, text.len())]);
             assert_eq!(&buffer[..text.len()], text);
         }
         drop(other);
-        let end = receive(socket.as_fd(), &mut buffer, 4).expect("the end");
+        let end = receive::<2>(socket.as_fd(), &mut buffer, 4).expect("the end");
         assert_eq!(end.iter().next().map(|piece| piece.bytes), Some(0));
     }
 
@@ -197,7 +199,7 @@ mod tests {
         let mut taken = Vec::new();
         let mut drained = Vec::new();
         for _ in 0..2 {
-            let pieces = receive(socket.as_fd(), &mut buffer, 8).expect("records have come");
+            let pieces = receive::<8>(socket.as_fd(), &mut buffer, 8).expect("records have come");
             drained.push(pieces.drained);
             for piece in pieces.iter() {
                 let bytes = &buffer[piece.start..piece.start + piece.bytes];
@@ -212,10 +214,10 @@ mod tests {
     #[test]
     fn more_pieces_than_one_call_takes_are_left_for_the_next() {
         let (socket, mut other) = UnixStream::pair().expect("a pair of sockets");
-        other.write_all(&[7; PIECES_MAX + 1]).expect("there is room");
+        other.write_all(&[7; 4]).expect("there is room");
         let mut buffer = [0; 64];
-        for (count, drained) in [(PIECES_MAX, false), (1, true)] {
-            let pieces = receive(socket.as_fd(), &mut buffer, 1).expect("bytes have come");
+        for (count, drained) in [(3, false), (1, true)] {
+            let pieces = receive::<3>(socket.as_fd(), &mut buffer, 1).expect("bytes have come");
             assert_eq!((pieces.iter().count(), pieces.drained), (count, drained));
         }
     }

@@ -7,15 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dlmwire_transport::sockets::{self, Again, Event, FarEnd, retry};
+use dlmwire_transport::sockets::{self, Again, Event, FarEnd, GATHERED_BYTES_MAX, gather, retry};
 use dlmwire_transport::{Link, Ready, Received};
 use socket2::SockRef;
 
 /// Slices that the system takes in one call.
 const SLICES_MAX: usize = 1024;
-
-/// So few bytes in several slices are put together: copying them costs less than what the system does for a list.
-const GATHERED_BYTES_MAX: usize = 512;
 
 /// One TCP connection to a node.
 ///
@@ -157,17 +154,4 @@ impl sockets::Line for Line {
             ready.push(Ready::Writable(self.far.token()));
         }
     }
-}
-
-/// The bytes of several slices in `buffer`, if they are few.
-fn gather<'b>(slices: &[IoSlice<'_>], buffer: &'b mut [u8; GATHERED_BYTES_MAX]) -> Option<&'b [u8]> {
-    if slices.len() < 2 {
-        return None;
-    }
-    let mut end = 0;
-    for slice in slices {
-        buffer.get_mut(end..end + slice.len())?.copy_from_slice(slice);
-        end += slice.len();
-    }
-    buffer.get(..end)
 }

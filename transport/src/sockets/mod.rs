@@ -8,6 +8,7 @@
 //! | [`Waiting`] | what a listener remembers, for the system tells of somebody only once |
 //! | [`Again`] | what is to be told once more, for the system will not |
 //! | [`Interests`] | lets a line choose what it is told of |
+//! | [`gather`] | several short slices as one |
 //! | [`in_operation`], [`retry`] | the system's errors, with the operation and without interruptions |
 //!
 //! A link and its transport share a line; the link holds it, the transport knows it weakly, so that dropping the
@@ -65,12 +66,14 @@ mod again;
 mod alarm;
 mod error;
 mod far_end;
+mod gather;
 mod queue;
 mod waiting;
 
 pub use again::Again;
 pub use error::{in_operation, retry};
 pub use far_end::FarEnd;
+pub use gather::{GATHERED_BYTES_MAX, gather};
 pub use mio::Interest;
 pub use mio::event::Event;
 pub use queue::{Interests, Line, Queue, TOKEN_MAX};

@@ -34,6 +34,7 @@ What is measured:
   Nodes of this library, and beside each the same traffic over plain sockets, taken in turn, several
   times; shown are medians. What counts are the columns marked x: the median of the ratios to the row
   marked 1.00, each taken within one repetition. Absolute figures are this machine's, this minute's.
+  One of two nodes dials, so that each pair has one connection, as the plain sockets have.
 
   raw-r0       writes of 64 KiB, the receiver splits frames: no protocol at all
   raw-r1       24 bytes of head, numbers, a ring of what is unacknowledged, an acknowledgement per

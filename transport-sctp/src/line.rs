@@ -1,5 +1,8 @@
 //! One association, and what the transport must know of it to tell readiness.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -116,7 +119,7 @@ impl SctpLink {
                 self.said = Some(e);
                 return true;
             }
-            Err(e) => self.over = Some(over_by(&e)),
+            Err(e) => self.over = Some(over_by(self.said.as_ref().unwrap_or(&e))),
         }
         // Nothing is left.
         if self.over.is_none() {
@@ -137,9 +140,10 @@ impl SctpLink {
                     self.note(notification);
                 }
             } else if bytes.is_empty() {
-                // A socket that never was connected looks closed.
-                let failed = self.line.far.failed();
-                self.over = Some(failed.map_or(Over::InOrder, Over::System));
+                // A socket that never was connected looks closed, and so does one whose loss was told ahead.
+                let failed = self.line.far.failed().map(Over::System);
+                let said = self.said.take().as_ref().map(over_by);
+                self.over = Some(failed.or(said).unwrap_or(Over::InOrder));
             } else {
                 // The first piece lies there already: all of them do when records are full.
                 if piece.start != filled {
@@ -377,7 +381,8 @@ impl Line {
         }
     }
 
-    /// Has room told from now on, also such as is there already, or no more.
+    /// Has room told from now on, also such as is there already, or no more. A link is sent on by the thread that waits,
+    /// so that nothing is told in between.
     fn watch(&self, watched: bool) -> io::Result<()> {
         if self.watched.swap(watched, Ordering::AcqRel) == watched {
             return Ok(());
@@ -435,7 +440,8 @@ impl sockets::Line for Line {
     }
 }
 
-/// Throws away what has come, for with unread bytes the system would abort the association when it is closed.
+/// Throws away what has come, for with unread bytes the system would abort the association when it is closed. After an
+/// error there is none to abort.
 pub(crate) fn drain(socket: &Socket) {
     let mut buffer = [0; DRAIN_BYTES];
     for _ in 0..DRAIN_READS_MAX {

@@ -37,7 +37,7 @@ pub(crate) struct Pieces<const N: usize> {
 }
 
 impl<const N: usize> Pieces<N> {
-    /// In the order in which they came; at least one.
+    /// In the order in which they came; at least one, unless there was no room.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Piece> {
         self.pieces.into_iter().take(self.count)
     }

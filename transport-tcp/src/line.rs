@@ -48,7 +48,7 @@ impl Link for TcpLink {
         let gathered = gather(slices, &mut buffer).map(IoSlice::new);
         let slices = gathered.as_slice().first().map_or(slices, std::slice::from_ref);
         let line = &*self.0;
-        // Set before the call: room may come, and be told on another thread, before the call returns.
+        // Unless everything is taken.
         line.blocked.store(true, Ordering::Release);
         let mut taken = 0;
         for part in slices.chunks(SLICES_MAX) {

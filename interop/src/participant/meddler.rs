@@ -71,8 +71,8 @@ impl Meddling {
         self.act_on(node, Act::Cut)
     }
 
-    /// Closes all links to a node, or all links, in order and without a `FIN` of DLM. Says how many. One that the peer
-    /// does not end within a second is lost, as when a node closes it.
+    /// Closes all links to a node, or all links, in order and without a `FIN` of DLM. Says how many. One with a
+    /// half-close that has not taken everything, or that the peer has not ended, within a second is reset.
     pub fn close(&self, node: Option<NodeId>) -> usize {
         self.act_on(node, Act::Close)
     }
@@ -188,7 +188,10 @@ impl<T: Transport> Meddler<T> {
                 Act::Close(_) => {
                     wire.closing = true;
                     wire.flush();
-                    self.closing.push_back((Instant::now() + CLOSE_PATIENCE, token));
+                    // What has no half-close ends by itself.
+                    if self.inner.capabilities().half_close {
+                        self.closing.push_back((Instant::now() + CLOSE_PATIENCE, token));
+                    }
                 }
                 Act::Inject(_, bytes) => {
                     if wire.out.len() <= INJECTED_BYTES_MAX {
@@ -208,7 +211,6 @@ impl<T: Transport> Meddler<T> {
     /// Loses links whose peers take too long to close their direction. Says how long the next one may still take.
     fn lose_half_open(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        let half_close = self.inner.capabilities().half_close;
         while let Some((by, token)) = self.closing.front().copied() {
             if by > now {
                 return Some(by - now);
@@ -217,10 +219,7 @@ impl<T: Transport> Meddler<T> {
             let Some(link) = self.wires.get(&token).and_then(|wire| wire.lock().link.take()) else {
                 continue;
             };
-            // Without half-close it is closed already, and a kernel must not be aborted.
-            if half_close {
-                link.abort();
-            }
+            link.abort();
             self.meddling.lock().owed.insert(Owed::Readable(token));
         }
         None

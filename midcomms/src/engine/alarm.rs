@@ -30,7 +30,7 @@ impl Alarm {
         self.0 = at;
     }
 
-    /// Sets it, unless it is set.
+    /// Sets it, unless it is set or held.
     pub(super) const fn set_first(&mut self, at: Time) {
         if self.is_none() {
             self.set(at);

@@ -39,7 +39,7 @@ pub struct Config {
     /// ever.
     pub unacked_age_max: u64,
     /// How long a number may be missing before the peer's links are reset, so that it sends again, in nanoseconds;
-    /// doubled each time.
+    /// doubled each time. If none is up then, the next one is reset an eighth of it after it came up.
     pub gap_reset_after: u64,
     /// Bytes of frames that may be received before they are acknowledged, at most 60 KiB: what a full segment of the
     /// sender's queue holds, which is freed as a whole. 0 acknowledges at the end of every read run. What is sent takes

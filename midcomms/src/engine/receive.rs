@@ -291,7 +291,7 @@ impl Turn<'_> {
         self.peer.received.count(seq, frame);
         self.peer.recv_next = seq.next();
         self.peer.owed.count(frame.len());
-        if self.peer.alarms.gap_reset.is_some() {
+        if self.peer.alarms.gap.is_some() || self.peer.alarms.gap_reset.is_some() {
             self.gap_is_over();
         }
     }

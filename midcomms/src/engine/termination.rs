@@ -174,14 +174,15 @@ impl Turn<'_> {
     fn reset_for_gap(&mut self) {
         let resets = |link: &LinkId| self.common.links.get(link).is_some_and(Link::resets_make_resend);
         let links: Vec<LinkId> = self.peer.links.iter().copied().filter(resets).collect();
-        if links.is_empty() {
+        let is_usable = |link| self.common.links.get(link).is_some_and(Link::is_usable);
+        if links.iter().any(is_usable) {
+            let pause = self.peer.alarms.gap_pause.saturating_mul(2);
+            self.peer.alarms.gap_pause = pause;
+            self.peer.alarms.gap_reset.set(self.later(pause));
+        } else {
             // Whoever loses every link before it is due would never be reset.
             self.peer.alarms.gap_reset.hold();
-            return;
         }
-        let pause = self.peer.alarms.gap_pause.saturating_mul(2);
-        self.peer.alarms.gap_pause = pause;
-        self.peer.alarms.gap_reset.set(self.later(pause));
         for link in links {
             self.close_link(link, Close::Abort);
         }

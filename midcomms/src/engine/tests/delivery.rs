@@ -131,6 +131,19 @@ fn gap_reset_that_finds_no_link_resets_the_next_one_soon_after_it_came_up() {
     assert_eq!(script.closes(), []);
     script.waits(1);
     assert_eq!(script.closes(), [(script.link, Close::Abort)]);
+    // A link that is about to end is none to wait for.
+    let lost = script.link;
+    script.goes_down(lost);
+    script.link = script.connect(LinkRole::Accepted);
+    script.quiet();
+    script.engine.handle_link_end(script.now, script.link);
+    script.waits(2 * pause);
+    assert!(script.closes().contains(&(script.link, Close::Abort)));
+    script.goes_down(script.link);
+    script.link = script.connect(LinkRole::Accepted);
+    script.quiet();
+    script.waits(pause / 8);
+    assert_eq!(script.closes(), [(script.link, Close::Abort)]);
     // What comes on the next link before that makes a reset needless.
     let lost = script.link;
     script.goes_down(lost);

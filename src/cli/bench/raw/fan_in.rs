@@ -17,8 +17,8 @@ const RING_BYTES: usize = 128 << 10;
 /// New bytes before an acknowledgement is worth a write, as for a node.
 const ACK_AFTER_BYTES: usize = 32 << 10;
 
-/// One thread writes `per_write` messages to each of `connections` in turn, another reads all of them. Nothing is kept
-/// and nothing acknowledged.
+/// One thread writes `per_write` messages, or a record of them, to each of `connections` in turn, another reads all of
+/// them. Nothing is kept and nothing acknowledged.
 pub(crate) fn run(setup: &Setup, connections: usize, per_write: usize) -> io::Result<[End; 2]> {
     let (to, from) = pairs(setup, connections)?;
     let per_write = setup.per_write(per_write);

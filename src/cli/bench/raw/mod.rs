@@ -77,9 +77,12 @@ impl Setup {
         }
     }
 
-    /// How many of so many frames are written at once.
+    /// How many of so many frames are written at once: over SCTP no more than a record holds.
     fn per_write(&self, frames: usize) -> usize {
-        frames.min(self.write_bytes() / self.frame_bytes).max(1)
+        match self.wire {
+            Wire::Tcp => frames,
+            Wire::Sctp => frames.min(RECORD_BYTES / self.frame_bytes).max(1),
+        }
     }
 }
 

@@ -63,6 +63,11 @@ fn bench_measures_every_pattern_beside_plain_sockets() {
             );
         }
         assert_eq!(of(yardstick)["rate_ratio"]["median"], 1.0);
+        if pattern == "fanin" {
+            let acknowledges = |program| of(program)["acks_per_message"].as_f64() > Some(0.0);
+            let told = ["raw", "raw-wide", "raw-r1-wide", "tcp"].map(acknowledges);
+            assert_eq!(told, [false, false, true, true]);
+        }
     }
     let picture = fs::read_to_string(svg).expect("the picture was written");
     assert!(

@@ -104,6 +104,14 @@ impl Program {
             Self::Nodes(carrier) => carrier.name(),
         }
     }
+
+    /// Bytes of a frame besides its payload.
+    const fn overhead_bytes(self) -> usize {
+        match self {
+            Self::Unnumbered | Self::Numbered | Self::Raw => HEAD_BYTES,
+            Self::NumberedWide | Self::RawWide | Self::Nodes(_) => FRAME_OVERHEAD_BYTES,
+        }
+    }
 }
 
 impl fmt::Display for Case {
@@ -200,13 +208,9 @@ impl Plan {
     }
 
     fn measure(&self, case: &Case) -> Result<[End; 2], Failure> {
-        let head = match case.program {
-            Program::Unnumbered | Program::Numbered | Program::Raw => HEAD_BYTES,
-            Program::NumberedWide | Program::RawWide | Program::Nodes(_) => FRAME_OVERHEAD_BYTES,
-        };
         let setup = Setup {
             wire: self.wire(),
-            frame_bytes: head + case.payload_bytes,
+            frame_bytes: case.program.overhead_bytes() + case.payload_bytes,
             times: Times {
                 warm_up: self.window / 4,
                 window: self.window,
@@ -295,5 +299,22 @@ impl Measured {
             acks_per_message: receiver.counts.acks as f64 / messages,
             frames_per_write: sender.counts.messages as f64 / (sender.counts.writes.max(1)) as f64,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_yardsticks_have_the_frames_of_nodes_and_the_others_the_head_alone() {
+        let node = Program::Nodes(Carrier::Mem).overhead_bytes();
+        assert_eq!(node, 112, "OPTS and DLM_MSG");
+        for wide in [Program::NumberedWide, Program::RawWide] {
+            assert_eq!(wide.overhead_bytes(), node);
+        }
+        for plain in [Program::Unnumbered, Program::Numbered, Program::Raw] {
+            assert_eq!(plain.overhead_bytes(), 24);
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dlmwire_codec::NodeId;
+use dlmwire_codec::{MSG_LEN, NodeId, OPTS_HEADER_LEN};
 use dlmwire_node::{Node, NodeConfig, NodeError};
 use dlmwire_transport::Transport;
 
@@ -24,7 +24,7 @@ use super::raw::{Counts, End, Meter, Setup, Start, meter::stay};
 pub(crate) use self::carrier::Carrier;
 
 /// Bytes of a frame besides its payload: `OPTS` and the fixed part of `MSG`.
-pub(crate) const FRAME_OVERHEAD_BYTES: usize = 112;
+pub(crate) const FRAME_OVERHEAD_BYTES: usize = OPTS_HEADER_LEN + MSG_LEN;
 
 /// The bound of a send queue: a few writes more than the sockets hold, so that what waits stays in the processor's
 /// cache. The yardstick never has more, as it waits for its socket.

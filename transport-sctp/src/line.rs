@@ -414,11 +414,7 @@ impl sockets::Line for Line {
     #[inline]
     fn tell(&self, event: &Event, ready: &mut Vec<Ready>) {
         if self.far.is_dialing() {
-            let Some(outcome) = self.far.dial_outcome(&self.socket) else {
-                return;
-            };
-            ready.push(outcome);
-            if matches!(outcome, Ready::Failed(..)) {
+            if !self.far.tell_dial(&self.socket, ready) {
                 return;
             }
             self.prefer();

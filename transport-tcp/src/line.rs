@@ -132,14 +132,8 @@ impl AsFd for Line {
 impl sockets::Line for Line {
     #[inline]
     fn tell(&self, event: &Event, ready: &mut Vec<Ready>) {
-        if self.far.is_dialing() {
-            let Some(outcome) = self.far.dial_outcome(&self.stream) else {
-                return;
-            };
-            ready.push(outcome);
-            if matches!(outcome, Ready::Failed(..)) {
-                return;
-            }
+        if self.far.is_dialing() && !self.far.tell_dial(&self.stream, ready) {
+            return;
         }
         let broken = event.is_error() || event.is_write_closed();
         if event.is_read_closed() || broken {

@@ -205,9 +205,7 @@ impl<T: Transport> Meddler<T> {
             }
         }
     }
-}
 
-impl<T: Transport> Meddler<T> {
     /// Loses links whose peers take too long to close their direction. Says how long the next one may still take.
     fn lose_half_open(&mut self) -> Option<Duration> {
         let now = Instant::now();

@@ -62,14 +62,14 @@ impl FarEnd {
         self.address
     }
 
-    /// Whether a dial is going on: [`dial_outcome`](Self::dial_outcome) has not told its end.
+    /// Whether a dial is going on: [`tell_dial`](Self::tell_dial) has not told its end.
     #[inline]
     pub fn is_dialing(&self) -> bool {
         self.dialing.load(Ordering::Acquire)
     }
 
-    /// The system's number for why the dial failed (0: it had none), once [`dial_outcome`](Self::dial_outcome) has
-    /// told that it did.
+    /// The system's number for why the dial failed (0: it had none), once [`tell_dial`](Self::tell_dial) has told
+    /// that it did.
     pub fn failed(&self) -> Option<i32> {
         self.failed.get().copied()
     }
@@ -79,9 +79,16 @@ impl FarEnd {
         !self.is_dialing() && self.failed.get().is_none()
     }
 
-    /// What has become of a dial, [`Ready::Dialed`] or [`Ready::Failed`]; `None` while it is going on. For a
-    /// [`Line`](super::Line) that is told of an event, as long as it [is dialing](Self::is_dialing).
-    pub fn dial_outcome(&self, socket: &impl AsFd) -> Option<Ready> {
+    /// Tells what has become of a dial, [`Ready::Dialed`] or [`Ready::Failed`], or nothing while it is going on. Says
+    /// whether the line is up, so that what else an event tells of it counts. For a [`Line`](super::Line) that is told of
+    /// an event, as long as it [is dialing](Self::is_dialing).
+    pub fn tell_dial(&self, socket: &impl AsFd, ready: &mut Vec<Ready>) -> bool {
+        let outcome = self.dial_outcome(socket);
+        ready.extend(outcome);
+        matches!(outcome, Some(Ready::Dialed(_)))
+    }
+
+    fn dial_outcome(&self, socket: &impl AsFd) -> Option<Ready> {
         let socket = SockRef::from(socket);
         let outcome = match socket.take_error() {
             Ok(None) => match socket.peer_addr() {

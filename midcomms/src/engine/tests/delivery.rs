@@ -87,6 +87,12 @@ fn established_gap_is_dropped_without_an_answer() {
     script.is_silent();
 }
 
+/// The peer's new connection takes the place of the one that went down.
+fn peer_connects(script: &mut Script) {
+    script.link = script.connect(LinkRole::Accepted);
+    script.quiet();
+}
+
 #[test]
 fn gap_that_lasts_resets_every_link_with_growing_pauses_so_that_the_peer_sends_again() {
     for start in STARTS {
@@ -99,10 +105,8 @@ fn gap_that_lasts_resets_every_link_with_growing_pauses_so_that_the_peer_sends_a
             assert_eq!(script.closes(), []);
             script.waits(1);
             assert_eq!(script.closes(), [(script.link, Close::Abort)]);
-            let lost = script.link;
-            script.goes_down(lost);
-            script.link = script.connect(LinkRole::Accepted);
-            script.quiet();
+            script.goes_down(script.link);
+            peer_connects(&mut script);
             pause *= 2;
         }
         for number in 0..6 {
@@ -120,36 +124,29 @@ fn gap_reset_that_finds_no_link_resets_the_next_one_soon_after_it_came_up() {
     let pause = Config::new(us()).gap_reset_after;
     let later = script.message(5, b"later");
     assert_eq!(script.receives(&later), Ok(None));
-    let lost = script.link;
-    script.goes_down(lost);
+    script.goes_down(script.link);
     script.quiet();
     script.waits(pause);
     assert_eq!(script.closes(), []);
-    script.link = script.connect(LinkRole::Accepted);
-    script.quiet();
+    peer_connects(&mut script);
     script.waits(pause / 8 - 1);
     assert_eq!(script.closes(), []);
     script.waits(1);
     assert_eq!(script.closes(), [(script.link, Close::Abort)]);
     // A link that is about to end is none to wait for.
-    let lost = script.link;
-    script.goes_down(lost);
-    script.link = script.connect(LinkRole::Accepted);
-    script.quiet();
+    script.goes_down(script.link);
+    peer_connects(&mut script);
     script.engine.handle_link_end(script.now, script.link);
     script.waits(2 * pause);
     assert!(script.closes().contains(&(script.link, Close::Abort)));
     script.goes_down(script.link);
-    script.link = script.connect(LinkRole::Accepted);
-    script.quiet();
+    peer_connects(&mut script);
     script.waits(pause / 8);
     assert_eq!(script.closes(), [(script.link, Close::Abort)]);
     // What comes on the next link before that makes a reset needless.
-    let lost = script.link;
-    script.goes_down(lost);
+    script.goes_down(script.link);
     script.waits(2 * pause);
-    script.link = script.connect(LinkRole::Accepted);
-    script.quiet();
+    peer_connects(&mut script);
     let missing = script.message(0, b"again");
     assert_eq!(script.receives(&missing), Ok(Some(b"again".to_vec())));
     script.waits(4 * pause);

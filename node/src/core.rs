@@ -1,17 +1,19 @@
 //! The loop without its links: engine, dialer, what handles have given, and the minimal hello.
 
+mod backlog;
+mod commands;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dlmwire_codec::{LockspaceId, NodeId};
 use dlmwire_midcomms::State;
-use dlmwire_midcomms::engine::{CommandError, Delivery, Engine, Event, Outcome, SendError};
+use dlmwire_midcomms::engine::{Delivery, Engine, Event, Outcome};
 use dlmwire_midcomms::{LinkId, Time};
 
 use crate::HandleError;
 use crate::application::{Application, Outbox};
-use crate::arena::{entries, entry};
 use crate::clock::{after, earlier};
 use crate::config::NodeConfig;
 use crate::dialer::{Dialer, Progress};
@@ -96,111 +98,6 @@ impl Core {
             requests: 0,
             limiters: Limiters::default(),
         }
-    }
-
-    // Commands.
-
-    pub(crate) fn add_member(
-        &mut self,
-        node: NodeId,
-        lockspace: LockspaceId,
-        posted: bool,
-    ) -> Result<(), CommandError> {
-        let added = self.engine.add_member(self.now, node, lockspace);
-        if added.is_err() && posted {
-            self.shared.not_added(node);
-            self.forget_sends(node, None, HandleError::ShuttingDown);
-        }
-        if added.is_ok() {
-            let peer = self.peers.entry(node).or_default();
-            peer.removals.retain(|removal| *removal != lockspace);
-            if peer.removals.is_empty() {
-                peer.remove_by = None;
-            }
-            // A peer that came before it was added has told its version already.
-            let ready = !self.version_is_unknown(node);
-            self.shared.added(node, posted, ready);
-            self.touch(node);
-        }
-        added
-    }
-
-    /// `before`: what handles had sent until then, as an arena.
-    pub(crate) fn remove_member(&mut self, node: NodeId, lockspace: LockspaceId, before: &[u8]) {
-        let by = after(self.now, self.config.drain_deadline);
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.backlog.extend_from_slice(before);
-        }
-        let stalled = self.push_backlog(node);
-        match self.peers.get_mut(&node) {
-            Some(peer) if stalled => {
-                if !peer.removals.contains(&lockspace) {
-                    peer.removals.push(lockspace);
-                }
-                let by = *peer.remove_by.get_or_insert(by);
-                self.peers_due = earlier(self.peers_due, Some(by));
-            }
-            Some(_) | None => self.remove_now(node, lockspace),
-        }
-    }
-
-    fn remove_now(&mut self, node: NodeId, lockspace: LockspaceId) {
-        self.engine.remove_member(self.now, node, lockspace);
-        self.touch(node);
-        if !self.is_member(node) {
-            self.forget_sends(node, None, HandleError::UnknownNode);
-        }
-        self.review_dial(node);
-    }
-
-    /// `dropped`: messages that the handle has dropped already.
-    pub(crate) fn fence(&mut self, node: NodeId, dropped: u64) {
-        self.engine.fence(self.now, node);
-        self.dropped(node, dropped, HandleError::Fenced);
-        self.forget_sends(node, Some(Standing::Fenced), HandleError::Fenced);
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.hello_at = None;
-            let removals = std::mem::take(&mut peer.removals);
-            peer.remove_by = None;
-            for lockspace in removals {
-                self.engine.remove_member(self.now, node, lockspace);
-            }
-        }
-        self.review_dial(node);
-    }
-
-    pub(crate) fn shutdown(&mut self) {
-        self.shared.shutting_down();
-        let by = after(self.now, self.config.drain_deadline);
-        self.shutdown_by = Some(by);
-        self.try_shutdown();
-    }
-
-    /// Begins the shutdown that is waiting, once handles' messages are in the engine or their time is over.
-    pub(crate) fn try_shutdown(&mut self) {
-        let Some(by) = self.shutdown_by else { return };
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
-        for node in &nodes {
-            self.pump(*node);
-        }
-        let waiting = self.peers.values().any(|peer| peer.backlog_bytes() > 0);
-        if waiting && self.now < by {
-            return;
-        }
-        self.shutdown_by = None;
-        for node in nodes {
-            self.forget_sends(node, None, HandleError::ShuttingDown);
-        }
-        let left_before = self.engine.is_shut_down();
-        self.engine.shutdown(self.now);
-        if left_before {
-            self.shared.shut_down(Outcome::Clean);
-        }
-        self.touch_all();
-    }
-
-    pub(crate) fn wake_after(&mut self, delay: Duration) {
-        self.wake_at = earlier(self.wake_at, Some(after(self.now, delay)));
     }
 
     // Links.
@@ -301,85 +198,6 @@ impl Core {
         self.touch(node);
     }
 
-    /// Gives the engine what handles have sent to the peer, as far as it takes it.
-    pub(crate) fn pump(&mut self, node: NodeId) {
-        loop {
-            if self.push_backlog(node) {
-                return;
-            }
-            let Some(peer) = self.peers.get_mut(&node) else {
-                return;
-            };
-            self.shared.take_arena(node, &mut peer.backlog);
-            if peer.backlog.is_empty() {
-                return;
-            }
-        }
-    }
-
-    /// Gives the engine what has been taken from handles, and carries out the removals that waited for that. Says
-    /// whether something is left.
-    fn push_backlog(&mut self, node: NodeId) -> bool {
-        let Some(peer) = self.peers.get_mut(&node) else {
-            return false;
-        };
-        let mut sent = false;
-        let mut refused = 0;
-        let mut why = HandleError::Refused;
-        let mut stalled = false;
-        while let Some((lockspace, payload, len)) = peer.backlog.get(peer.used..).and_then(entry) {
-            match self.engine.send_payload(self.now, node, lockspace, payload) {
-                Ok(_) => sent = true,
-                Err(SendError::QueueFull | SendError::NotConnected) => {
-                    stalled = true;
-                    break;
-                }
-                Err(error) => {
-                    refused += 1;
-                    why = error.into();
-                }
-            }
-            peer.used += len;
-        }
-        let mut removals = Vec::new();
-        if !stalled {
-            peer.backlog.clear();
-            peer.used = 0;
-            peer.remove_by = None;
-            removals.append(&mut peer.removals);
-        }
-        if sent {
-            self.touch(node);
-        }
-        self.dropped(node, refused, why);
-        for lockspace in removals {
-            self.remove_now(node, lockspace);
-        }
-        stalled
-    }
-
-    /// Drops what handles have sent to the peer, and sets what they may do from now on.
-    fn forget_sends(&mut self, node: NodeId, standing: Option<Standing>, why: HandleError) {
-        let arena = self.shared.set_standing(node, standing);
-        let mut messages = entries(&arena);
-        if let Some(peer) = self.peers.get_mut(&node) {
-            messages += peer.backlog.get(peer.used..).map_or(0, entries);
-            peer.backlog.clear();
-            peer.used = 0;
-        }
-        self.dropped(node, messages, why);
-    }
-
-    fn dropped(&mut self, node: NodeId, messages: u64, error: HandleError) {
-        if messages > 0 {
-            self.notices.push_back(NodeEvent::Dropped {
-                node,
-                messages,
-                error,
-            });
-        }
-    }
-
     // Events and timers.
 
     /// Does what an event of the engine asks of the loop, besides its links.
@@ -449,6 +267,10 @@ impl Core {
             None => &mut self.limiters,
         };
         limiters.log(self.now, event);
+    }
+
+    pub(crate) fn wake_after(&mut self, delay: Duration) {
+        self.wake_at = earlier(self.wake_at, Some(after(self.now, delay)));
     }
 
     /// Runs what is due: the engine's timers, repeated hellos, removals and shutdowns that waited long enough.

@@ -11,4 +11,5 @@ mod policy;
 #[allow(dead_code, reason = "the counters use the rest")]
 mod probe;
 mod raw;
+mod waits;
 mod world;

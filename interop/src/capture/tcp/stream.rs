@@ -10,6 +10,9 @@ use crate::capture::reassembly::{Lane, Outlet};
 const WAITING_OVERHEAD: usize = 256;
 /// Beyond this, what waits behind a hole that nobody acknowledged was never part of the stream.
 const HOLE_BYTES_MAX: u64 = 16 << 20;
+/// Waiting segments that one segment is held against where it has no bytes to compare any more: 64 KiB, the longest
+/// there is, in segments of an Ethernet's size. Beyond, a few bytes of a file would cost a walk over everything that waits.
+const SPANNED_MAX: usize = 64;
 /// No window is larger (RFC 7323); an acknowledgement further ahead is garbage.
 const WINDOW_BYTES_MAX: u64 = 1 << 30;
 
@@ -279,7 +282,9 @@ impl Stream {
             seen: 0,
             differs: false,
         };
-        while piece.len() > 0 {
+        let mut spanned = 0;
+        while piece.len() > 0 && spanned < SPANNED_MAX {
+            spanned += usize::from(piece.bytes.is_empty());
             if let Some((&at, before)) = self.waiting.range(..=start).next_back()
                 && at + before.len() > start
             {

@@ -250,3 +250,21 @@ fn data_far_ahead_of_its_stream_is_counted() {
     assert_eq!(between(&lines, UP, END), ["0 A 1"]);
     assert_eq!(stats.unplaced_bytes, 16);
 }
+
+/// A packet of 40 bytes would walk over everything that waits, and the next one again.
+#[test]
+fn segment_cut_to_nothing_is_held_against_a_bounded_number_of_others() {
+    let (mut talk, mut segments) = open([1000, 2000]);
+    talk.data(Side::A, &[0; 16]);
+    let first = talk.next[0];
+    segments.extend((0..100).map(|_| talk.data(Side::A, &[0x55])));
+    let mut file = PcapFile::new(1);
+    for segment in &segments {
+        file.packet(&ethernet(&segment.packet()));
+    }
+    let spanning = talk.data(Side::A, &[0x55; 100]).at(first).again();
+    file.packet_cut(&ethernet(&spanning.packet()), 54);
+    let (lines, stats) = told_whole(file.bytes);
+    assert_eq!(lines[1], "0 A again 64");
+    assert_eq!(stats.tcp.retransmitted_segments, 0);
+}

@@ -76,7 +76,8 @@ pub enum CaptureError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// Compressed data is damaged.
+    /// Compressed data is damaged. What was decompressed before was read; of what gzip holds, up to its window of
+    /// 32 KiB may be lost before the damage.
     Decompress {
         /// How it is compressed.
         compression: Compression,

@@ -67,13 +67,15 @@ pub fn repeat(
             let (first, last) = span.unwrap_or((time, time));
             span = Some((first.min(time), last.max(time)));
             round.renumber(&packet, ports, &mut scratch);
-            output.packet(time.as_nanos() + round.delay_nanos, packet.wire_len, &scratch)?;
+            let later = time.as_nanos().saturating_add(round.delay_nanos);
+            output.packet(later, packet.wire_len, &scratch)?;
         }
         let Some((first, last)) = span else {
             return Err(CaptureError::Empty);
         };
         round.number += 1;
-        round.delay_nanos += last.nanos_since(first) + PAUSE_NANOS;
+        let span_nanos = last.nanos_since(first).saturating_add(PAUSE_NANOS);
+        round.delay_nanos = round.delay_nanos.saturating_add(span_nanos);
         if output.written >= target_bytes {
             output.put_all()?;
             return Ok(round.number);

@@ -12,6 +12,8 @@ use crate::capture::layers::LinkType;
 use crate::capture::source::Source;
 
 const BLOCK_BYTES_MAX: u32 = 16 << 20;
+/// The options of an interface are put into a list; a packet needs none of them, so that few bytes do.
+const INTERFACE_BYTES_MAX: u32 = 256 << 10;
 const INTERFACES_MAX: usize = 4096;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -86,8 +88,11 @@ impl Sections {
         if !length.is_multiple_of(4) || (length as usize) < BLOCK_OVERHEAD {
             return Err(bad_block(offset, BlockFault::Length { length }));
         }
-        if length > BLOCK_BYTES_MAX {
-            let limit = BLOCK_BYTES_MAX;
+        let limit = match self.word(kind) {
+            INTERFACE_DESCRIPTION => INTERFACE_BYTES_MAX,
+            _ => BLOCK_BYTES_MAX,
+        };
+        if length > limit {
             return Err(End::Damaged(CaptureError::BlockTooLong {
                 offset,
                 length,

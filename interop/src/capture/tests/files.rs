@@ -318,6 +318,36 @@ fn repeated_capture_is_as_many_new_links() {
     );
 }
 
+#[test]
+fn capture_at_the_end_of_time_is_repeated() {
+    let mut file = PcapngFile::new(false);
+    file.interface(1, 9);
+    for packet in packets() {
+        file.packet(0, u64::MAX, &ethernet(&packet));
+    }
+    let path = std::env::temp_dir().join(format!("dlmwire-repeat-late-{}.pcapng", std::process::id()));
+    std::fs::write(&path, file.bytes).expect("a temporary file");
+    let rounds = crate::capture::repeat(&path, Vec::new(), &[21064], 1000).expect("a capture");
+    std::fs::remove_file(&path).expect("it was there");
+    assert!(rounds > 1);
+}
+
+#[test]
+fn interface_described_by_more_than_a_list_may_hold_is_refused() {
+    let mut file = PcapngFile::new(false);
+    let options = [2, 0, 0, 0].repeat(100_000);
+    file.block(1, &[&[1, 0, 0, 0, 0, 0, 0, 0], &options[..]].concat());
+    let (lines, summary) = told(file.bytes);
+    assert!(lines.is_empty());
+    match summary.expect("a capture").end {
+        End::Damaged(error) => assert_eq!(
+            error.to_string(),
+            "block at byte 28 states 400020 bytes, limit 262144"
+        ),
+        end => panic!("{end:?}"),
+    }
+}
+
 fn times(bytes: &[u8]) -> Vec<Timestamp> {
     let mut packets = Packets::new(Cursor::new(bytes.to_vec())).expect("a capture");
     let mut times = Vec::new();

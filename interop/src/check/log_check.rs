@@ -19,15 +19,16 @@ const PACKETS_NAMED_MAX: usize = 16;
 /// Numbers that a log says were dropped as higher than expected, and where the capture shows them.
 #[derive(Debug, Default)]
 pub(crate) struct LogCheck {
-    dropped: BTreeMap<(NodeId, Number), Vec<Dropped>>,
+    dropped: BTreeMap<(NodeId, Number, Option<NodeId>), Dropped>,
 }
 
 /// A sequence number as a key; [`Seq`] has no order.
 type Number = u32;
 
-#[derive(Debug)]
+/// What one log says of one number of one node; who logged it is part of the key.
+#[derive(Debug, Default)]
 struct Dropped {
-    logged_by: Option<NodeId>,
+    lines: u64,
     sightings: Vec<(NodeId, Stamp, bool)>,
 }
 
@@ -37,13 +38,10 @@ type Told = (Vec<NodeId>, Stamp, Sentence);
 impl LogCheck {
     /// Takes what the logs say was dropped.
     pub(crate) fn new(logs: &[KernelLog]) -> Self {
-        let mut dropped: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut dropped: BTreeMap<_, Dropped> = BTreeMap::new();
         for (line, seq) in logs.iter().flat_map(KernelLog::dropped_as_too_high) {
-            let entry = Dropped {
-                logged_by: line.logged_by,
-                sightings: Vec::new(),
-            };
-            dropped.entry((line.about, seq.get())).or_default().push(entry);
+            let key = (line.about, seq.get(), line.logged_by);
+            dropped.entry(key).or_default().lines += 1;
         }
         Self { dropped }
     }
@@ -53,9 +51,10 @@ impl LogCheck {
         if self.dropped.is_empty() {
             return;
         }
-        for dropped in self.dropped.get_mut(&(from, seq.get())).into_iter().flatten() {
-            let receiver = dropped.logged_by.is_none_or(|node| node == to);
-            if receiver && dropped.sightings.len() < SIGHTINGS_MAX {
+        for logged_by in [None, Some(to)] {
+            if let Some(dropped) = self.dropped.get_mut(&(from, seq.get(), logged_by))
+                && dropped.sightings.len() < SIGHTINGS_MAX
+            {
                 dropped.sightings.push((to, at, verdict == Verdict::Gap));
             }
         }
@@ -63,21 +62,23 @@ impl LogCheck {
 
     /// What the logs say and the capture does not explain by itself, per pair of nodes.
     pub(crate) fn end(&mut self, last: Stamp) -> Vec<Told> {
-        let mut thrown_away: BTreeMap<(NodeId, NodeId), Vec<Stamp>> = BTreeMap::new();
+        let mut thrown_away: BTreeMap<(NodeId, NodeId), (u64, Vec<Stamp>)> = BTreeMap::new();
         let mut unexplained: BTreeMap<(Option<NodeId>, NodeId), u64> = BTreeMap::new();
-        for ((from, _), entries) in std::mem::take(&mut self.dropped) {
-            for dropped in entries {
-                match dropped.sightings.first() {
-                    None => *unexplained.entry((dropped.logged_by, from)).or_default() += 1,
-                    // The capture shows a gap as well: log and wire agree.
-                    Some(_) if dropped.sightings.iter().any(|(.., gap)| *gap) => {}
-                    Some((to, at, _)) => thrown_away.entry((*to, from)).or_default().push(*at),
+        for ((from, _, logged_by), dropped) in std::mem::take(&mut self.dropped) {
+            match dropped.sightings.first() {
+                None => *unexplained.entry((logged_by, from)).or_default() += dropped.lines,
+                // The capture shows a gap as well: log and wire agree.
+                Some(_) if dropped.sightings.iter().any(|(.., gap)| *gap) => {}
+                Some((to, at, _)) => {
+                    let (lines, stamps) = thrown_away.entry((*to, from)).or_default();
+                    *lines += dropped.lines;
+                    stamps.push(*at);
                 }
             }
         }
         let thrown_away = thrown_away
             .into_iter()
-            .map(|((to, from), at)| told_thrown_away(to, from, &at, last));
+            .map(|((to, from), (lines, at))| told_thrown_away(to, from, lines, &at, last));
         let unexplained = unexplained
             .into_iter()
             .map(|((to, from), count)| told_unexplained(to, from, count, last));
@@ -85,11 +86,10 @@ impl LogCheck {
     }
 }
 
-fn told_thrown_away(to: NodeId, from: NodeId, at: &[Stamp], last: Stamp) -> Told {
+fn told_thrown_away(to: NodeId, from: NodeId, lines: u64, at: &[Stamp], last: Stamp) -> Told {
     let text = format!(
-        "the log of node {to} has {} messages of node {from} as higher than expected that the capture shows in \
+        "the log of node {to} has {lines} messages of node {from} as higher than expected that the capture shows in \
          order: what came before them was received and thrown away",
-        at.len(),
     );
     let mut sentence = Sentence::new(&rules::KLOG_THROWN_AWAY, text);
     sentence.also = at.iter().map(|at| at.packet).take(PACKETS_NAMED_MAX).collect();
@@ -143,6 +143,27 @@ mod tests {
     #[test]
     fn dropped_number_behind_a_gap_on_the_wire_is_no_news() {
         assert!(told(&[(181, Verdict::Gap)]).is_empty());
+    }
+
+    #[test]
+    fn number_that_a_log_repeats_is_kept_once_and_counted_as_often() {
+        let line = "dlm: ignore dlm msg because seq mismatch, seq: 181, expected: 180, nodeid: 1\n";
+        let log = KernelLog::read(line.repeat(1000).as_bytes(), Some(node(2))).expect("memory does not fail");
+        let mut check = LogCheck::new(&[log]);
+        assert_eq!(check.dropped.len(), 1);
+        check.seen(
+            [node(1), node(2)],
+            Seq::new(181),
+            Stamp::default(),
+            Verdict::InOrder,
+        );
+        let told = check.end(Stamp::default());
+        assert_eq!(told.len(), 1);
+        assert!(
+            told[0].2.text.starts_with("the log of node 2 has 1000 messages"),
+            "{}",
+            told[0].2.text
+        );
     }
 
     #[test]

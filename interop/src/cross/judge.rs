@@ -8,7 +8,7 @@ use dlmwire_midcomms::observer::Verdict;
 use super::Addressed;
 use super::differ::first_difference;
 use super::latency::Latency;
-use super::pairing::{Match, Told};
+use super::pairing::{COPIES_MAX, Match, Told};
 use super::report::{ClockSource, DirectionReport, Finding, Findings, Kind, Outcome, PeerReport, Report};
 use super::sockets;
 use super::traffic::{Carried, Sighting, Traffic};
@@ -336,7 +336,13 @@ impl<'a> Judge<'a> {
             } => (seq, bytes),
         };
         let session = sighting.frame.session;
-        let mut copies = direct.traffic.copies(session, seq).iter().copied();
+        // Events are looked for among the first copies only.
+        let mut copies = direct
+            .traffic
+            .copies(session, seq)
+            .iter()
+            .copied()
+            .take(COPIES_MAX);
         let taken = copies.find(|copy| {
             let copy = direct.traffic.sightings.get(*copy);
             copy.is_some_and(|copy| copy.event.is_some())

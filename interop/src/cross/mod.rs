@@ -70,7 +70,10 @@ pub fn cross(wire: &Wire, trace: &Trace, node: NodeId, peer: Option<NodeId>) -> 
         wire,
         by_ends: wire.by_ends(),
     };
-    let addressed = addressed(&frames, trace, node, all_peers.into_iter().collect());
+    // Every event without a receiver is looked for with every peer.
+    let mut asked: Vec<NodeId> = all_peers.into_iter().take(PEERS_MAX).collect();
+    asked.extend(peer.filter(|peer| !asked.contains(peer)));
+    let addressed = addressed(&frames, trace, node, asked);
     let clock = clock(&frames, trace, node, &addressed);
     let mut judge = Judge::new(wire, trace, node, clock);
     judge.of_input(peers.len());

@@ -19,7 +19,7 @@ use crate::trace::{Direction, Message};
 const SESSIONS_AHEAD_MAX: usize = 64;
 
 /// Copies of a number that are looked at; it is resent at most a few times.
-const COPIES_MAX: usize = 256;
+pub(super) const COPIES_MAX: usize = 256;
 
 /// An event of a message.
 #[derive(Clone, Copy, Debug)]

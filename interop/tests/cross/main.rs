@@ -3,10 +3,12 @@
 
 mod synthetic;
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use dlmwire_codec::{Frame, NodeId};
-use dlmwire_interop::capture::{self, Options};
+use dlmwire_interop::capture::testkit::{PcapFile, TcpTalk, ethernet, frames};
+use dlmwire_interop::capture::{self, Options, Side};
 use dlmwire_interop::check::{Checker, Known, Severity};
 use dlmwire_interop::cross::{Bounds, ClockSource, Kind, Outcome, Report, WireRecorder, cross};
 use dlmwire_interop::trace::{Direction, Trace, rebuild};
@@ -334,4 +336,24 @@ fn check_with_a_trace_tells_what_was_not_processed() {
     let place = middle(&kernel, "dlm_recv_message");
     kernel.lines.remove(place);
     assert_eq!(told(&kernel), ["DLM-KTRC-002"]);
+}
+
+/// Takes a minute where every copy is looked for among all others.
+#[test]
+fn number_that_is_sent_without_end_is_judged_by_its_first_copies() {
+    let mut talk = TcpTalk::new("10.0.0.1:40000", "10.0.0.2:21064");
+    let mut segments = vec![talk.syn(), talk.syn_ack()];
+    segments.push(talk.data(Side::A, &frames::ack(1, 0)));
+    segments.push(talk.data(Side::B, &frames::ack(2, 0)));
+    let copies = std::iter::repeat_with(|| talk.data(Side::A, &frames::opts(1, 5, 88)));
+    segments.extend(copies.take(40_000));
+    let mut file = PcapFile::new(1);
+    for segment in segments {
+        file.packet(&ethernet(&segment.packet()));
+    }
+    let mut recorder = WireRecorder::new(&[], Bounds::default());
+    let _ = capture::read(Cursor::new(file.bytes), &Options::default(), &mut recorder).expect("a capture");
+    let report = cross(&recorder.finish(), &Trace::default(), node(2), None).expect("node 2 is there");
+    let received = report.peers[0].of(Direction::Received);
+    assert_eq!((received.events, received.frames), (0, 40_001));
 }

@@ -21,7 +21,7 @@ const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// Events kept of one file; what comes after that many is counted only.
 pub const EVENTS_MAX: usize = 2 << 20;
 
-/// Bytes of messages kept of one file.
+/// Bytes of messages, and of the names of their resources, kept of one file.
 const FRAME_BYTES_MAX: usize = 512 << 20;
 
 /// Bad lines and losses kept of one file; more are counted only.
@@ -194,7 +194,7 @@ impl Reading {
 
     fn event(&mut self, line: &EventLine<'_>, kind: EventKind) {
         let bytes = match &kind {
-            EventKind::Message(message) => message.frame.len(),
+            EventKind::Message(message) => message.frame.len() + message.resource.len(),
             EventKind::Socket(_) => 0,
         };
         self.frame_bytes = self.frame_bytes.saturating_add(bytes);
@@ -288,4 +288,30 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Fetched
     }
     input.skip_until(b'\n')?;
     Ok(Fetched::TooLong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_of_a_resource_counts_towards_what_is_kept() {
+        let text = |name: &str| {
+            format!(
+                "k-1 [000] ..... 1.000001: dlm_recv_message: dst=1 h_seq=1 h_version=3.2 h_lockspace=1 h_nodeid=2 \
+                 h_length=88 h_cmd=MSG m_type=GRANT m_nodeid=2 m_pid=0 m_lkid=5 m_remid=6 m_parent_lkid=0 \
+                 m_parent_remid=0 m_exflags= m_sbflags= m_flags= m_lvbseq=0 m_hash=0 m_status=2 m_grmode=EX \
+                 m_rqmode=IV m_bastmode=IV m_asts=0 m_result=0 m_extra= res_name=0x{name}"
+            )
+        };
+        for (name, left_out) in [("", 0), ("61", 0), ("616161", 1)] {
+            let mut reading = Reading {
+                frame_bytes: FRAME_BYTES_MAX - 90,
+                ..Reading::default()
+            };
+            reading.line(&text(name));
+            assert_eq!(reading.trace.bad, []);
+            assert_eq!(reading.trace.left_out, left_out, "{name}");
+        }
+    }
 }

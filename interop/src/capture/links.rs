@@ -81,6 +81,11 @@ impl<L> Links<L> {
         self.slots.len() - self.free.len()
     }
 
+    /// All open links, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &L> {
+        self.slots.iter().flatten().map(|entry| &entry.link)
+    }
+
     /// All open links, in the order of their last packets.
     pub(super) fn by_age(&self) -> Vec<Slot> {
         let mut ages: Vec<(u64, Slot)> = (0..)

@@ -87,6 +87,18 @@ impl Reassembler {
         &self.stats
     }
 
+    /// Links followed now, over TCP and over SCTP, those included that are only being opened or were reset. Each is at
+    /// most [`Options::links_max`].
+    pub const fn links_open(&self) -> [usize; 2] {
+        [self.tcp.links_open(), self.sctp.links_open()]
+    }
+
+    /// Bytes that wait on the links over TCP and on those over SCTP. Between two packets, each is at most
+    /// [`Options::waiting_bytes_total_max`].
+    pub fn waiting_bytes(&self) -> [usize; 2] {
+        [self.tcp.waiting_bytes(), self.sctp.waiting_bytes()]
+    }
+
     #[cold]
     fn unknown_link(&mut self, link_type: LinkType) {
         self.stats.unknown_link_layer += 1;

@@ -32,7 +32,7 @@ pub(super) struct Sctp {
     half_known: FxHashMap<(u16, u16), Slot>,
     links: Links<Association>,
     /// Associations that were aborted, or refused while opening.
-    lingering: Lingering<(Slot, State)>,
+    lingering: Lingering<(Slot, State, Option<u32>)>,
     departed: Departed<Tag>,
     waiting_bytes: usize,
     links_max: usize,
@@ -116,9 +116,21 @@ impl Sctp {
         }
         out.stats.stray_data_packets += u64::from(data_strayed);
         out.stats.stray_packets += u64::from(strayed);
-        if self.waiting_bytes > self.waiting_bytes_total_max {
+        while self.waiting_bytes > self.waiting_bytes_total_max && self.links.len() > 0 {
             self.evict(out);
         }
+    }
+
+    /// Links in any state.
+    pub(super) const fn links_open(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Bytes that wait on all links.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        let counted = self.links.iter().map(Association::waiting_bytes).sum();
+        debug_assert_eq!(self.waiting_bytes, counted, "every change is counted");
+        counted
     }
 
     pub(super) fn finish(&mut self, out: &mut Outlet<'_>) {
@@ -380,12 +392,11 @@ impl Sctp {
             }
             State::Lingering(_) => return Some(()),
         }
-        let state = self.links.get(slot)?.state;
-        if let Some((slot, state)) = self.lingering.push((slot, state))
-            && self
-                .links
-                .get(slot)
-                .is_some_and(|association| association.state == state)
+        // The place may be another one's by then, which its opener's tag tells.
+        let who = |association: &Association| (association.state, association.tags[Side::A.index()]);
+        let (state, opener) = who(self.links.get(slot)?);
+        if let Some((slot, state, opener)) = self.lingering.push((slot, state, opener))
+            && self.links.get(slot).map(who) == Some((state, opener))
         {
             self.close(slot, Ending::Abort { from }, out);
         }
@@ -417,11 +428,7 @@ impl Sctp {
         if self.flows.get(&association.flow) == Some(&slot) {
             self.flows.remove(&association.flow);
         }
-        self.waiting_bytes -= association
-            .streams
-            .iter()
-            .map(Stream::waiting_bytes)
-            .sum::<usize>();
+        self.waiting_bytes -= association.waiting_bytes();
         let (link, late) = match association.state {
             State::Opening => {
                 out.stats.openings_evicted += u64::from(why == Ending::Evicted);

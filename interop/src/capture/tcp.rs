@@ -180,9 +180,21 @@ impl Tcp {
             Some(Over::Reset { from }) => self.linger(slot, from, out),
             Some(Over::Refused) => self.refuse(slot, out),
         }
-        if self.waiting_bytes > self.waiting_bytes_total_max {
+        while self.waiting_bytes > self.waiting_bytes_total_max && self.links.len() > 0 {
             self.evict(out);
         }
+    }
+
+    /// Links in any state.
+    pub(super) const fn links_open(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Bytes that wait on all links.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        let counted = self.links.iter().map(Connection::waiting_bytes).sum();
+        debug_assert_eq!(self.waiting_bytes, counted, "every change is counted");
+        counted
     }
 
     pub(super) fn finish(&mut self, out: &mut Outlet<'_>) {

@@ -74,6 +74,11 @@ impl Association {
         a.dialect().max(b.dialect())
     }
 
+    #[inline]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.streams.iter().map(Stream::waiting_bytes).sum()
+    }
+
     pub(super) const fn lacks_tag(&self, owner: Side) -> bool {
         self.tags[owner.index()].is_none()
     }

@@ -334,3 +334,22 @@ fn data_without_an_association_is_counted() {
     let (_, stats) = association.told();
     assert_eq!((stats.stray_packets, stats.stray_data_packets), (1, 1));
 }
+
+/// The place of a refused association may be another one's when its time is over.
+#[test]
+fn association_that_was_refused_long_ago_takes_no_other_one_with_it() {
+    const SHUTDOWN_COMPLETE: u8 = 14;
+    let mut association = Association::new();
+    association.push_tagged(Side::A, 0, &[init(1, 1, &[])]);
+    association.push_tagged(Side::B, 1, &[abort(false)]);
+    association.push_tagged(Side::B, 1, &[chunk(SHUTDOWN_COMPLETE, 0, &[])]);
+    association.push_tagged(Side::A, 0, &[init(TAG_A, 100, &[])]);
+    association.push_tagged(Side::B, TAG_A, &[init_ack(TAG_B, 200, &[])]);
+    association.push_tagged(Side::A, 0, &[init(2, 1, &[])]);
+    for _ in 0..1025 {
+        association.push_tagged(Side::B, 2, &[abort(false)]);
+    }
+    association.push(Side::A, &[cookie_echo(), data(100, WHOLE, &frames::ack(1, 7))]);
+    let (lines, _) = association.told();
+    assert_eq!(lines[lines.len() - 3..], [UP, "0 A 7", END]);
+}

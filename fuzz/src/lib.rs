@@ -6,3 +6,7 @@ pub mod properties;
 /// Operations on engines, with oracles.
 #[path = "../../midcomms/tests/operations/mod.rs"]
 pub mod operations;
+
+/// Files that a user hands over, with oracles.
+#[path = "../../interop/tests/files/mod.rs"]
+pub mod files;

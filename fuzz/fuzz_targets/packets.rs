@@ -1,0 +1,6 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    dlmwire_fuzz::files::pieces(bytes);
+    dlmwire_fuzz::files::hostile(bytes);
+});

@@ -229,6 +229,11 @@ impl Stream {
             self.waiting_bytes -= waiting.bytes.len() + WAITING_OVERHEAD;
             self.deliver(&waiting.bytes, waiting.cut, waiting.origin, lane, out);
         }
+        debug_assert_eq!(
+            self.waiting.is_empty(),
+            self.waiting_bytes == 0,
+            "what waits is accounted for"
+        );
     }
 
     /// What the other side acknowledged is not to come any more.

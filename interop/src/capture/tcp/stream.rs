@@ -337,6 +337,11 @@ impl Stream {
                 out,
             );
         }
+        debug_assert_eq!(
+            self.waiting.is_empty(),
+            self.waiting_bytes == 0,
+            "what waits is accounted for"
+        );
         self.close_if_due(lane, out);
     }
 

@@ -15,6 +15,9 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
+/// What fits into an IP packet with its headers.
+const PIECE_MAX: usize = 65_000;
+
 /// Chunks that a stream is cut into, about.
 const CHUNKS_MAX: usize = 200;
 
@@ -237,7 +240,7 @@ impl Tcp {
 fn piece(choices: &mut Choices<'_>) -> usize {
     match choices.below(8) {
         0 => 1,
-        1 => usize::from(choices.half()),
+        1 => usize::from(choices.half()).min(PIECE_MAX),
         _ => 1 + choices.below(200),
     }
 }

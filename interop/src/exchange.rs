@@ -19,10 +19,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::ops::{Bound, RangeInclusive};
 
 use dlmwire_codec::{Frame, Inner, LockspaceId, Mode, Msg, MsgType, NodeId, Payload, Rcom, RcomType};
 
-/// The messages that want a reply.
+/// The messages that want a reply; those of recovery come last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Ask {
     /// `REQUEST`.
@@ -58,6 +59,10 @@ impl Ask {
         Self::RcomLookup,
         Self::RcomLock,
     ];
+
+    const FIRST: Self = Self::Request;
+    const LAST_OUTSIDE_RECOVERY: Self = Self::Lookup;
+    const LAST: Self = Self::RcomLock;
 
     /// The kernel's name of the message.
     pub const fn name(self) -> &'static str {
@@ -96,10 +101,10 @@ pub struct ExchangeKey {
     pub asker: NodeId,
     /// Who is asked.
     pub answerer: NodeId,
-    /// The lockspace.
-    pub lockspace: LockspaceId,
     /// What is asked.
     pub ask: Ask,
+    /// The lockspace.
+    pub lockspace: LockspaceId,
     /// `m_lkid` of the request, or `rc_id`.
     pub id: u64,
     /// `rl_lkid` of an `RCOM` `LOCK`, whose `rc_id` only names the resource; else 0.
@@ -107,14 +112,17 @@ pub struct ExchangeKey {
 }
 
 impl ExchangeKey {
-    /// Whether these two nodes are the ones who talk.
-    pub fn is_between(&self, one: NodeId, other: NodeId) -> bool {
-        (self.asker, self.answerer) == (one, other) || (self.asker, self.answerer) == (other, one)
-    }
-
-    /// Whether a node takes part.
-    pub fn involves(&self, node: NodeId) -> bool {
-        self.asker == node || self.answerer == node
+    /// All that one node may ask of another: from the first of the asks to the last.
+    fn between([asker, answerer]: [NodeId; 2], [first, last]: [Ask; 2]) -> RangeInclusive<Self> {
+        let end = |ask, lockspace, id, lock| Self {
+            asker,
+            answerer,
+            ask,
+            lockspace: LockspaceId::new(lockspace),
+            id,
+            lock,
+        };
+        end(first, 0, 0, 0)..=end(last, u32::MAX, u64::MAX, u32::MAX)
     }
 }
 
@@ -150,7 +158,7 @@ pub enum Step<T> {
 ///
 /// Show it every message that its receiver *took*, in the order of the capture: neither duplicates nor what
 /// came behind a gap, which only the caller can tell. And tell it when a change of members made requests
-/// void ([`forget`](Self::forget)): nodes answer none of those.
+/// void ([`forget_between`](Self::forget_between)): nodes answer none of those.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -193,13 +201,56 @@ impl<T: Copy> Exchanges<T> {
         }
     }
 
-    /// Closes every open exchange for which `is_void` says so, and returns how many those were.
-    pub fn forget(&mut self, mut is_void: impl FnMut(&ExchangeKey, &T) -> bool) -> usize {
+    /// Closes what one node has asked of another, but for recovery; hands each to `void`.
+    ///
+    /// Costs by what is closed, however many exchanges of others are open.
+    pub fn forget_between(&mut self, asker: NodeId, answerer: NodeId, mut void: impl FnMut(&ExchangeKey, T)) {
+        self.forget_where([asker, answerer], |_| true, &mut void);
+    }
+
+    /// Closes what a node has asked and was asked in a lockspace, but for recovery; how many exchanges those were.
+    ///
+    /// Looks at all pairs of nodes with something open, and at everything that is open between this one and others.
+    pub fn forget_member(&mut self, node: NodeId, lockspace: LockspaceId) -> usize {
         let before = self.open.len();
-        self.open.retain(|key, (_, stamp)| !is_void(key, stamp));
-        let open = &self.open;
-        self.order.retain(|_, key| open.contains_key(key));
+        for pair in self.pairs() {
+            if pair.contains(&node) {
+                self.forget_where(pair, |key| key.lockspace == lockspace, &mut |_, _| {});
+            }
+        }
         before - self.open.len()
+    }
+
+    /// Closes everything.
+    pub fn clear(&mut self) {
+        self.open.clear();
+        self.order.clear();
+    }
+
+    fn forget_where(
+        &mut self,
+        pair: [NodeId; 2],
+        is_void: impl Fn(&ExchangeKey) -> bool,
+        void: &mut dyn FnMut(&ExchangeKey, T),
+    ) {
+        let range = ExchangeKey::between(pair, [Ask::FIRST, Ask::LAST_OUTSIDE_RECOVERY]);
+        for (key, (number, stamp)) in self.open.extract_if(range, |key, _| is_void(key)) {
+            self.order.remove(&number);
+            void(&key, stamp);
+        }
+    }
+
+    /// Who asks whom, each once.
+    fn pairs(&self) -> Vec<[NodeId; 2]> {
+        let mut pairs = Vec::new();
+        let mut next = self.open.first_key_value();
+        while let Some((key, _)) = next {
+            let pair = [key.asker, key.answerer];
+            pairs.push(pair);
+            let last = *ExchangeKey::between(pair, [Ask::FIRST, Ask::LAST]).end();
+            next = self.open.range((Bound::Excluded(last), Bound::Unbounded)).next();
+        }
+        pairs
     }
 
     /// The open exchanges, oldest first.
@@ -245,7 +296,8 @@ impl<T: Copy> Exchanges<T> {
         Step::Unasked { key }
     }
 
-    fn close(&mut self, key: &ExchangeKey) -> Option<T> {
+    /// Closes an exchange, if it is open; what the caller had left with the request.
+    pub fn close(&mut self, key: &ExchangeKey) -> Option<T> {
         let (number, stamp) = self.open.remove(key)?;
         self.order.remove(&number);
         Some(stamp)

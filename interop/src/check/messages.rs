@@ -132,7 +132,7 @@ impl Messages {
         };
         if let Some(index) = self.early.iter().position(|(early, _)| same(early)) {
             self.early.remove(index);
-            self.exchanges.forget(|key, _| key == asked);
+            self.exchanges.close(asked);
         }
     }
 
@@ -143,12 +143,13 @@ impl Messages {
         };
         self.recoveries.conversation_over([one, other]);
         let lockspaces = &self.lockspaces;
-        let mut in_vain = 0_u64;
-        let void = self.exchanges.forget(|key, asked| {
-            let is_void = !key.ask.is_recovery() && key.is_between(one, other);
-            in_vain += u64::from(is_void && waits_in_vain(lockspaces, key, *asked, at));
-            is_void
-        });
+        let (mut void, mut in_vain) = (0_u64, 0_u64);
+        for (asker, answerer) in [(one, other), (other, one)] {
+            self.exchanges.forget_between(asker, answerer, |key, asked| {
+                void += 1;
+                in_vain += u64::from(waits_in_vain(lockspaces, key, asked, at));
+            });
+        }
         let rule = if in_vain > 0 {
             &rules::MSG_UNANSWERED
         } else {

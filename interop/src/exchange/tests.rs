@@ -170,15 +170,57 @@ fn too_many_open_exchanges_crowd_out_the_oldest() {
     assert_eq!(open, [3, 20, 4]);
 }
 
+/// Every kind of request between three nodes in three lockspaces, some with the greatest of ids.
+fn all_kinds() -> Exchanges<u32> {
+    let mut exchanges = Exchanges::new(NonZeroUsize::new(1000).unwrap());
+    let pairs = [[1, 2], [2, 1], [1, 3], [3, 2], [u32::MAX, 1]];
+    for [asker, answerer] in pairs {
+        for ask in Ask::ALL {
+            for (lockspace, id, lock) in [(0, 0, 0), (7, 1, 1), (u32::MAX, u64::MAX, u32::MAX)] {
+                let key = ExchangeKey {
+                    asker: node(asker),
+                    answerer: node(answerer),
+                    ask,
+                    lockspace: LockspaceId::new(lockspace),
+                    id,
+                    lock,
+                };
+                exchanges.ask(key, lockspace);
+            }
+        }
+    }
+    exchanges
+}
+
 #[test]
-fn void_exchanges_are_forgotten() {
-    let mut exchanges = exchanges();
-    exchanges.sees([1, 2], Content::Msg(msg(MsgType::Request, 1, 0)), 1);
-    exchanges.sees([3, 1], Content::Msg(msg(MsgType::Request, 2, 0)), 2);
-    assert_eq!(exchanges.forget(|key, _| key.is_between(node(2), node(1))), 1);
-    assert_eq!(exchanges.forget(|key, _| key.involves(node(2))), 0);
-    assert_eq!(
-        exchanges.open().map(|(key, _)| key.asker).collect::<Vec<_>>(),
-        [node(3)]
-    );
+fn what_becomes_void_is_forgotten_and_nothing_else() {
+    let before: Vec<ExchangeKey> = all_kinds().open().map(|(key, _)| *key).collect();
+    assert_eq!(before.len(), 5 * 9 * 3);
+    let left = |exchanges: &Exchanges<u32>, is_void: &dyn Fn(&ExchangeKey) -> bool| {
+        assert_eq!(exchanges.open.len(), exchanges.order.len());
+        let left: Vec<ExchangeKey> = exchanges.open().map(|(key, _)| *key).collect();
+        let expected: Vec<ExchangeKey> = before.iter().filter(|key| !is_void(key)).copied().collect();
+        assert_eq!(left, expected);
+    };
+
+    let mut exchanges = all_kinds();
+    let mut stamps = Vec::new();
+    exchanges.forget_between(node(1), node(2), |key, stamp| {
+        assert_eq!(key.lockspace.get(), stamp);
+        stamps.push(stamp);
+    });
+    assert_eq!(stamps.len(), 5 * 3);
+    let asked = |key: &ExchangeKey| (key.asker, key.answerer) == (node(1), node(2));
+    left(&exchanges, &|key| asked(key) && !key.ask.is_recovery());
+
+    let mut exchanges = all_kinds();
+    assert_eq!(exchanges.forget_member(node(1), LOCKSPACE), 4 * 5);
+    left(&exchanges, &|key| {
+        let takes_part = key.asker == node(1) || key.answerer == node(1);
+        takes_part && key.lockspace == LOCKSPACE && !key.ask.is_recovery()
+    });
+    assert_eq!(exchanges.forget_member(node(9), LOCKSPACE), 0);
+
+    exchanges.clear();
+    left(&exchanges, &|_| true);
 }

@@ -5,7 +5,6 @@ mod filter;
 mod json;
 mod text;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +20,7 @@ use super::message::Message;
 use super::nodes::{End, Nodes, Party};
 use super::output::Output;
 use super::reading::{self, FrameEvent, Stop};
-use super::sequence::{Sequence, Turn};
+use super::sequence::{Sequences, Turn};
 use super::time::TimeFormat;
 use super::{FAILED, FOUND};
 
@@ -156,7 +155,7 @@ struct Dump<'a> {
     nodes: Nodes,
     /// The file whose first line is still to come.
     heading: Option<&'a Path>,
-    sequences: HashMap<[Party; 2], Sequence>,
+    sequences: Sequences,
     stop: Stop,
     failed: Option<io::Error>,
     /// A message was not sound.
@@ -175,7 +174,7 @@ impl<'a> Dump<'a> {
             out,
             nodes: Nodes::new(args.cluster.addresses()?),
             heading: None,
-            sequences: HashMap::new(),
+            sequences: Sequences::default(),
             stop,
             failed: None,
             damaged: false,
@@ -225,8 +224,7 @@ impl<'a> Dump<'a> {
         let decoded = frame.decode();
         let message = decoded.as_ref().ok().map(Message::new);
         if let Ok(Frame::Opts(opts)) = &decoded {
-            let sequence = self.sequences.entry(shown.parties()).or_default();
-            shown.turn = Some(sequence.take(opts, frame.bytes()));
+            shown.turn = self.sequences.take(shown.parties(), opts, frame.bytes());
         }
         let verdict = decoded.and_then(|frame| frame.fields()).map(drop);
         self.damaged |= verdict.is_err();

@@ -21,7 +21,7 @@ use super::message::Message;
 use super::nodes::{End, Nodes, Party};
 use super::output::Output;
 use super::reading::{self, FrameEvent, Stop};
-use super::sequence::{Sequence, Turn};
+use super::sequence::{Sequences, Turn};
 use super::{FAILED, FOUND};
 
 const EXAMPLES: &str = "\
@@ -42,6 +42,9 @@ Exit codes: 0 all was read; 1 a message is damaged; 2 a file cannot be read, or 
 
 /// Pairs of nodes that are counted; 32 nodes make 992.
 const PAIRS_MAX: usize = 1024;
+
+/// Nodes in lockspaces whose recovery numbers are remembered.
+const RECOVERIES_MAX: usize = 65_536;
 
 /// Requests without a reply that are remembered.
 const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(1 << 18).expect("not 0");
@@ -127,7 +130,7 @@ struct Stats<'a> {
     nodes: Nodes,
     totals: Totals,
     pairs: BTreeMap<Pair, PairStats>,
-    sequences: HashMap<Pair, Sequence>,
+    sequences: Sequences,
     exchanges: Exchanges<Timestamp>,
     /// The recovery number that a node last named in a lockspace.
     recoveries: HashMap<(NodeId, LockspaceId), u64>,
@@ -142,7 +145,7 @@ impl<'a> Stats<'a> {
             nodes: Nodes::new(args.cluster.addresses()?),
             totals: Totals::default(),
             pairs: BTreeMap::new(),
-            sequences: HashMap::new(),
+            sequences: Sequences::default(),
             exchanges: Exchanges::new(OPEN_MAX),
             recoveries: HashMap::new(),
         })
@@ -156,7 +159,7 @@ impl<'a> Stats<'a> {
                 stats.unanswered(key.ask);
             }
         }
-        self.exchanges.forget(|_, _| true);
+        self.exchanges.clear();
         for stats in self.pairs.values_mut() {
             stats.end_of_file();
         }
@@ -184,7 +187,7 @@ impl<'a> Stats<'a> {
         let pair = [side, side.other()].map(|side| end(side).map_or(Party::Unknown, End::party));
         let nodes = [side, side.other()].map(|side| end(side).and_then(|end| end.node));
         let turn = match &frame {
-            Frame::Opts(opts) => Some(self.sequences.entry(pair).or_default().take(opts, raw.bytes())),
+            Frame::Opts(opts) => self.sequences.take(pair, opts, raw.bytes()),
             Frame::Msg(_) | Frame::Rcom(_) | Frame::Ack(_) => None,
         };
         let cluster = &self.args.cluster;
@@ -244,8 +247,7 @@ impl<'a> Stats<'a> {
         };
         if turn == Some(Turn::Restart) {
             // What the other side has asked since is void only if its own direction starts anew.
-            self.exchanges
-                .forget(|key, _| (key.asker, key.answerer) == (from, to) && !key.ask.is_recovery());
+            self.exchanges.forget_between(from, to, |_, _| {});
         }
         if let Inner::Rcom(rcom) = inner {
             self.recovery(from, rcom);
@@ -288,11 +290,13 @@ impl<'a> Stats<'a> {
     /// A node whose recovery number goes back to the start is there anew: 3.1 shows it in no other way.
     fn recovery(&mut self, from: NodeId, rcom: &Rcom<'_>) {
         if rcom.version() == Version::V3_1 && rcom.rcom_type() == RcomType::Status {
-            let before = self.recoveries.insert((from, rcom.lockspace()), rcom.seq());
+            let key = (from, rcom.lockspace());
+            if self.recoveries.len() >= RECOVERIES_MAX && !self.recoveries.contains_key(&key) {
+                return;
+            }
+            let before = self.recoveries.insert(key, rcom.seq());
             if before.is_some_and(|before| rcom.seq() < before) {
-                self.exchanges.forget(|key, _| {
-                    key.involves(from) && key.lockspace == rcom.lockspace() && !key.ask.is_recovery()
-                });
+                self.exchanges.forget_member(from, rcom.lockspace());
             }
         }
     }

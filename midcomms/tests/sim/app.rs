@@ -159,9 +159,6 @@ impl World {
 
     /// A message was delivered to `node` from the node at the link's other end; a `STATUS` is to be answered.
     pub(crate) fn on_delivery(&mut self, node: usize, peer: usize, delivery: &Delivered, intact: bool) {
-        if self.nodes[node].peers[peer].version.is_none() && intact {
-            // The version is known by now, the event follows; nothing to check here.
-        }
         match delivery {
             Delivered::Status | Delivered::Other => {}
             Delivered::Payload(result) => {

@@ -209,6 +209,7 @@ impl World {
             let intact = !pipe.is_flipped(at, length);
             if !intact {
                 self.tally.count(Fault::Corrupt);
+                self.books.changed(peer, node);
             }
             if let Some(error) = lost {
                 if intact && self.books.disturbance(node, peer) != Disturbance::Corrupt {

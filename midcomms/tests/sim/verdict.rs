@@ -49,6 +49,8 @@ struct Flow {
     epochs: Vec<Epoch>,
     /// The sender's conversation that the receiver's present one is taking from, and the id due next.
     taking: Option<(usize, u64)>,
+    /// A frame was changed on the way before anything was taken: it may have been the first number.
+    first_changed: bool,
     /// Ids that came bare.
     bare: BTreeSet<u64>,
 }
@@ -86,6 +88,7 @@ impl Books {
         let flow = Flow {
             epochs: vec![epoch],
             taking: None,
+            first_changed: false,
             bare: BTreeSet::new(),
         };
         Self {
@@ -157,6 +160,12 @@ impl Books {
         }
         self.flows[sender][receiver].current_mut().accepted += 1;
         Ok(())
+    }
+
+    /// A frame on which bits were flipped has come.
+    pub(crate) fn changed(&mut self, sender: usize, receiver: usize) {
+        let flow = &mut self.flows[sender][receiver];
+        flow.first_changed |= flow.taking.is_none();
     }
 
     /// The application got a message; `intact`: no bit of its frame was flipped.
@@ -314,7 +323,9 @@ impl Books {
             delivered: 0,
             acked: 0,
         });
-        self.flows[peer][node].taking = None;
+        let flow = &mut self.flows[peer][node];
+        flow.taking = None;
+        flow.first_changed = false;
     }
 
     /// `node` was told that `peer` will say nothing more: then it has everything.
@@ -354,13 +365,14 @@ impl Flow {
 
     /// After flipped bits only this is left: what came whole comes in order and once in a conversation.
     fn deliver_doubtful(&mut self, at: usize, id: u64, intact: bool, told: &str) -> Result<(), String> {
+        // Other bytes under the first number may look like a peer that begins again, whichever of them came first.
         if !intact {
-            // Other bytes under the first number may look like a peer that begins again.
             self.taking = None;
             return Ok(());
         }
+        let begins_again = id == self.epochs[at].first && std::mem::take(&mut self.first_changed);
         match self.taking {
-            Some((taking, due)) if taking == at && id < due => {
+            Some((taking, due)) if taking == at && id < due && !begins_again => {
                 return Err(format!("{told}: delivered again or too late, {due} is due"));
             }
             _ => {}

@@ -25,11 +25,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::event::Side;
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
+/// Flag of a TCP segment: nothing comes behind it.
+pub const FIN: u8 = 0x01;
+/// Flag of a TCP segment: the connection begins.
+pub const SYN: u8 = 0x02;
+/// Flag of a TCP segment: the connection is lost.
+pub const RST: u8 = 0x04;
 const PSH: u8 = 0x08;
-const ACK: u8 = 0x10;
+/// Flag of a TCP segment: its acknowledgement number counts.
+pub const ACK: u8 = 0x10;
 
 /// A TCP segment, every field for the taking.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use dlmwire_codec::HEADER_LEN;
 use dlmwire_interop::capture::{
-    Begun, CaptureStats, Ending, Event, Gap, HalfSent, Options, Place, Side, Stamp, Summary, Transport,
+    Begun, CaptureStats, Ending, Event, Gap, HalfSent, Options, Place, Side, Sink, Stamp, Summary, Transport,
 };
 
 /// Characters of events that are kept, for comparison.
@@ -102,7 +102,15 @@ impl Books {
         self.sums
     }
 
-    pub(super) fn take(&mut self, at: Stamp, event: &Event<'_>) {
+    /// A sink that takes events into the books and hands them on.
+    pub(super) fn beside(&mut self, behind: &mut dyn Sink) -> impl FnMut(Stamp, Event<'_>) {
+        move |at: Stamp, event: Event<'_>| {
+            self.take(at, &event);
+            behind.event(at, event);
+        }
+    }
+
+    fn take(&mut self, at: Stamp, event: &Event<'_>) {
         assert!(
             at.packet >= self.last.packet,
             "{at:?} behind {:?}: {event:?}",

@@ -2,20 +2,13 @@
 
 use std::net::SocketAddr;
 
-use dlmwire_interop::capture::testkit::{TcpSegment, chunks, frames, ip};
+use dlmwire_interop::capture::testkit::{ACK, FIN, RST, SYN, TcpSegment, chunks, frames, ip};
 use dlmwire_interop::capture::{DLM_PORT, LinkType, Options, Side};
 
-use super::Choices;
 use super::stage::{Envelope, Stage};
+use super::{Choices, PACKET_PAYLOAD_MAX};
 
 const VERSIONS: [u32; 3] = [0x0003_0001, 0x0003_0002, 0x0003_0003];
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const ACK: u8 = 0x10;
-
-/// What fits into an IP packet with its headers.
-const PAYLOAD_MAX: usize = 65_000;
 
 /// Places that talk are few, so that packets meet.
 const PLACES: usize = 4;
@@ -76,10 +69,7 @@ impl Hostile {
             2 => self.stage.nanos.wrapping_add(121_000_000_000),
             _ => self.stage.nanos.wrapping_add(u64::from(choices.byte()) * 100_000),
         };
-        let (place, from) = (
-            choices.below(PLACES),
-            if choices.flip() { Side::A } else { Side::B },
-        );
+        let (place, from) = (choices.below(PLACES), choices.side());
         match choices.below(20) {
             0 => self.handshake(place),
             1..=4 => self.in_order(place, from, choices),
@@ -174,7 +164,7 @@ impl Hostile {
         let mut bytes = Vec::new();
         match choices.below(6) {
             0 => return choices.some(256).to_vec(),
-            1 => return vec![choices.byte(); usize::from(choices.half()).min(PAYLOAD_MAX)],
+            1 => return vec![choices.byte(); usize::from(choices.half()).min(PACKET_PAYLOAD_MAX)],
             2 => bytes.extend(choices.some(24)),
             _ => {}
         }

@@ -15,7 +15,7 @@ mod texts;
 
 use std::io::{self, Read};
 
-use dlmwire_interop::capture::{self, CaptureError, End, Event, Options, Stamp, Summary};
+use dlmwire_interop::capture::{self, CaptureError, End, Options, Side, Summary};
 use dlmwire_interop::check::{Checker, Known, Report};
 
 use books::Books;
@@ -23,6 +23,9 @@ use books::Books;
 pub use hostile::hostile;
 pub use pieces::pieces;
 pub use texts::texts;
+
+/// What fits into an IP packet with its headers.
+const PACKET_PAYLOAD_MAX: usize = 65_000;
 
 /// Bytes as a capture file: reading ends, its events are well formed and agree with its counts, the report on it
 /// renders, and neither depends on how the bytes come in.
@@ -48,11 +51,8 @@ fn judged(bytes: &[u8], step: usize) -> Option<String> {
     let options = Options::default();
     let mut books = Books::new(&options);
     let mut checker = Checker::new(&Known::default());
-    let mut sink = |at: Stamp, event: Event<'_>| {
-        books.take(at, &event);
-        capture::Sink::event(&mut checker, at, event);
-    };
-    match capture::read(reader, &options, &mut sink) {
+    let outcome = capture::read(reader, &options, &mut books.beside(&mut checker));
+    match outcome {
         Ok(summary) => {
             books.agree_with(&summary);
             let told = told(&checker.finish(&summary), &summary, &books);
@@ -127,6 +127,10 @@ impl<'a> Choices<'a> {
 
     fn flip(&mut self) -> bool {
         self.byte() & 1 == 1
+    }
+
+    fn side(&mut self) -> Side {
+        if self.flip() { Side::A } else { Side::B }
     }
 
     /// Bytes as they stand, fewer than `limit`.

@@ -63,10 +63,6 @@ fn ends(choices: &mut Choices<'_>) -> [SocketAddr; 2] {
     ends.map(|end| end.parse().expect("an address"))
 }
 
-fn side(choices: &mut Choices<'_>) -> Side {
-    if choices.flip() { Side::A } else { Side::B }
-}
-
 fn later(choices: &mut Choices<'_>) -> u64 {
     match choices.below(16) {
         0 => 0,

@@ -1,9 +1,7 @@
 //! Packets handed to the reader one by one, with books and a checker behind it.
 
 use dlmwire_interop::capture::testkit::{cooked, cooked2, ethernet, ethernet_tagged};
-use dlmwire_interop::capture::{
-    End, Event, LinkType, Options, Packet, Reassembler, Sink, Stamp, Summary, Timestamp,
-};
+use dlmwire_interop::capture::{End, LinkType, Options, Packet, Reassembler, Stamp, Summary, Timestamp};
 use dlmwire_interop::check::{Checker, Known};
 
 use super::books::Books;
@@ -72,12 +70,8 @@ impl Stage {
             data: &wrapped[..wrapped.len().min(envelope.snap)],
             wire_len: wire_len.saturating_add(envelope.beyond),
         };
-        let (books, checker) = (&mut self.books, &mut self.checker);
-        let mut sink = |at: Stamp, event: Event<'_>| {
-            books.take(at, &event);
-            checker.event(at, event);
-        };
-        self.reassembler.packet(&packet, &mut sink);
+        self.reassembler
+            .packet(&packet, &mut self.books.beside(&mut self.checker));
         if self.packets.is_multiple_of(BETWEEN_CHECKS) {
             self.is_within_bounds();
         }
@@ -99,13 +93,8 @@ impl Stage {
 
     /// Ends the capture. Returns the books and everything that was said.
     pub(super) fn finish(mut self) -> (Books, Summary, String) {
-        let (books, checker) = (&mut self.books, &mut self.checker);
-        let mut sink = |at: Stamp, event: Event<'_>| {
-            books.take(at, &event);
-            checker.event(at, event);
-        };
         let summary = Summary {
-            stats: self.reassembler.finish(&mut sink),
+            stats: self.reassembler.finish(&mut self.books.beside(&mut self.checker)),
             end: End::Complete,
         };
         self.books.agree_with(&summary);

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use dlmwire_codec::{Limits, NodeId, Split, split};
-use dlmwire_interop::capture::{self, End, Event, Options, Stamp, Summary};
+use dlmwire_interop::capture::{self, End, Options, Sink, Summary};
 use dlmwire_interop::chaos::Schedule;
 use dlmwire_interop::check::{Checker, KernelLog, Known};
 use dlmwire_interop::cross::{Bounds, WireRecorder, cross};
@@ -125,13 +125,9 @@ fn held_against_its_capture(trace: Trace, log: KernelLog) -> String {
     format!("{said}\n{crossed}")
 }
 
-fn read(file: Vec<u8>, options: &Options, behind: &mut dyn capture::Sink) -> (Books, Summary) {
+fn read(file: Vec<u8>, options: &Options, behind: &mut dyn Sink) -> (Books, Summary) {
     let mut books = Books::new(options);
-    let mut sink = |at: Stamp, event: Event<'_>| {
-        books.take(at, &event);
-        behind.event(at, event);
-    };
-    let summary = capture::read(Cursor::new(file), options, &mut sink).expect("we wrote it");
+    let summary = capture::read(Cursor::new(file), options, &mut books.beside(behind)).expect("we wrote it");
     assert!(matches!(summary.end, End::Complete), "{:?}", summary.end);
     (books, summary)
 }

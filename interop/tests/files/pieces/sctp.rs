@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use dlmwire_interop::capture::testkit::chunks;
 use dlmwire_interop::capture::{Options, Side};
 
-use super::{ends, judge, later, number, side};
+use super::{ends, judge, later, number};
 use crate::files::Choices;
 use crate::files::stage::{Envelope, Stage};
 use crate::files::streams::Stream;
@@ -73,7 +73,7 @@ impl Sctp {
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
-        let from = side(choices);
+        let from = choices.side();
         let count = self.had[from.index()].len();
         let edge = self.edge(from);
         match choices.below(16) {

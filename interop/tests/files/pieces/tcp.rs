@@ -2,21 +2,13 @@
 
 use std::net::SocketAddr;
 
-use dlmwire_interop::capture::testkit::TcpSegment;
+use dlmwire_interop::capture::testkit::{ACK, FIN, RST, SYN, TcpSegment};
 use dlmwire_interop::capture::{Options, Side};
 
-use super::{ends, judge, later, number, side};
-use crate::files::Choices;
+use super::{ends, judge, later, number};
 use crate::files::stage::{Envelope, Stage};
 use crate::files::streams::Stream;
-
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const ACK: u8 = 0x10;
-
-/// What fits into an IP packet with its headers.
-const PIECE_MAX: usize = 65_000;
+use crate::files::{Choices, PACKET_PAYLOAD_MAX};
 
 pub(super) struct Tcp {
     stage: Stage,
@@ -60,7 +52,7 @@ impl Tcp {
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
-        let from = side(choices);
+        let from = choices.side();
         let length = self.streams[from.index()].len();
         match choices.below(16) {
             0 => self.again(choices),
@@ -178,7 +170,7 @@ impl Tcp {
 fn piece(choices: &mut Choices<'_>) -> usize {
     match choices.below(8) {
         0 => 1,
-        1 => usize::from(choices.half()).min(PIECE_MAX),
+        1 => usize::from(choices.half()).min(PACKET_PAYLOAD_MAX),
         _ => 1 + choices.below(200),
     }
 }
